@@ -1,0 +1,14 @@
+//! Avow turns Stripe Identity webhooks into an answer a company can act on and prove.
+//!
+//! A folder is a floor and uses only the floors beneath it; `docs/ARCHITECTURE.md` has the longer story.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::unreachable
+    )
+)]
+
