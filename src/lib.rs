@@ -12,4 +12,5 @@
     )
 )]
 
+pub mod log;
 pub mod stripe;

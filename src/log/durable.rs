@@ -1,0 +1,54 @@
+//! Files and directories that survive a power cut: whole or not there at all.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+
+/// Makes a file's name durable: syncing a file does not sync the directory that names it.
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Creates a file under its final name only once `write` has filled it and it is durable. If we stop before
+/// the rename, a leftover `.new` file remains, which the next call overwrites.
+pub(super) fn create_whole<T>(
+    path: &Path,
+    write: impl FnOnce(&File) -> io::Result<T>,
+) -> io::Result<T> {
+    let unfinished = path.with_added_extension("new");
+    let file = File::create(&unfinished)?;
+    let written = write(&file)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    path.parent().map_or(Ok(()), sync_directory)?;
+    Ok(written)
+}
+
+/// Gives a file its disk space ahead of its bytes, so that a later sync has little more than those to write.
+pub(super) fn preallocate(file: &File, bytes: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes) {
+        Err(Errno::OPNOTSUPP) => file.set_len(bytes),
+        other => Ok(other?),
+    }
+}
+
+/// Reads as many bytes as there are, up to the length of `buffer`.
+pub(super) fn read_up_to(file: &File, buffer: &mut [u8], mut offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset) {
+            Ok(0) => break,
+            Ok(count) => {
+                filled += count;
+                offset += u64::try_from(count).unwrap_or(u64::MAX);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

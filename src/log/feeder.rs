@@ -1,0 +1,140 @@
+//! The feeder: the thread that brings sled, the index and the head file up to the journal, behind the
+//! commits.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, select, tick};
+
+use super::JournalRetention;
+use super::dedupe::{Identification, Known};
+use super::head::{Head, HeadFile};
+use super::journal;
+use super::record::{self, Record};
+use super::shared::Shared;
+
+/// How often sled is made durable while the log grows. The head is never further behind than this and one
+/// flush.
+const SETTLE_EVERY: Duration = Duration::from_millis(500);
+/// How long the feeder lets commits gather. They are durable already, and readers have them from the tail.
+const GATHER_FOR: Duration = Duration::from_millis(10);
+/// How many bytes are handed to sled at once, about.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+/// A commit group, as the feeder gets it: durable in the journal, in order.
+#[derive(Default)]
+pub(super) struct Group {
+    /// Its records, padded.
+    pub(super) bytes: Vec<u8>,
+    /// By what each is known, in order.
+    pub(super) identifications: Vec<(Identification, Known)>,
+}
+
+/// A failure of sled, the index or the head file.
+type Failure = Box<dyn std::error::Error>;
+
+/// The feeder's own state.
+pub(super) struct Feeder {
+    shared: Arc<Shared>,
+    head_file: HeadFile,
+    stored: u64,
+    settled: u64,
+}
+
+impl Feeder {
+    pub(super) fn new(shared: Arc<Shared>, head_file: HeadFile) -> Self {
+        let stored = shared.tail.size();
+        Self {
+            shared,
+            head_file,
+            stored,
+            settled: stored,
+        }
+    }
+
+    /// Feeds until the sequencer has ended, and then settles. A failure stops all writing; the journal has
+    /// everything.
+    pub(super) fn run(mut self, groups: &Receiver<Group>) {
+        if let Err(failure) = self.feed(groups) {
+            drop(self.shared.stop.set(&failure));
+            self.shared.tail.wake();
+        }
+    }
+
+    fn feed(&mut self, groups: &Receiver<Group>) -> Result<(), Failure> {
+        let ticks = tick(SETTLE_EVERY);
+        loop {
+            select! {
+                recv(groups) -> group => {
+                    let Ok(group) = group else { return self.settle() };
+                    // Each batch costs sled a write and a wake-up, so a few commits share one.
+                    thread::sleep(GATHER_FOR);
+                    self.apply(group, groups)?;
+                }
+                recv(ticks) -> _ => self.settle()?,
+            }
+        }
+    }
+
+    /// Applies a group and whatever waits behind it, as one batch.
+    fn apply(&mut self, first: Group, groups: &Receiver<Group>) -> Result<(), Failure> {
+        let mut batch = first;
+        while batch.bytes.len() < BATCH_BYTES_MAX
+            && let Ok(group) = groups.try_recv()
+        {
+            batch.bytes.extend_from_slice(&group.bytes);
+            batch.identifications.extend(group.identifications);
+        }
+        self.shared.store.add(records(&batch.bytes))?;
+        self.stored += u64::try_from(batch.identifications.len())?;
+        let entries = batch
+            .identifications
+            .iter()
+            .map(|(identification, known)| (identification, *known));
+        self.shared
+            .index
+            .apply(entries, self.stored, self.shared.identity)?;
+        self.shared.indexed.store(self.stored, Ordering::Release);
+        self.shared.tail.note_stored(self.stored);
+        Ok(())
+    }
+
+    /// Makes sled durable, and then says so in the head file: in this order, so that the head never claims
+    /// what a power cut could take.
+    fn settle(&mut self) -> Result<(), Failure> {
+        if self.settled == self.stored {
+            return Ok(());
+        }
+        let store_file_bytes = self.shared.store.make_durable()?;
+        let (size, root) = self.shared.tail.size_and_root();
+        self.head_file.write(&Head {
+            size,
+            root,
+            store_size: self.stored,
+            store_file_bytes,
+        })?;
+        self.settled = self.stored;
+        match self.shared.options.journal_retention {
+            JournalRetention::Whole => Ok(()),
+            // Only now: before the head was written, the journal was the only durable copy that it vouched
+            // for.
+            JournalRetention::UntilSledIsDurable => Ok(journal::delete_segments_below(
+                &self.shared.journal_directory,
+                self.stored,
+            )?),
+        }
+    }
+}
+
+/// Returns the records of a group in order.
+pub(super) fn records(mut bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
+    std::iter::from_fn(move || {
+        let record = Record::parse(bytes)?;
+        bytes = bytes
+            .get(record::padded(record.bytes.len())..)
+            .unwrap_or_default();
+        Some(record)
+    })
+}

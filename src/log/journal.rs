@@ -1,0 +1,231 @@
+//! The journal: the commit point. Segments of records, written in groups by one write and one sync each.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::durable::{create_whole, preallocate, sync_directory};
+use super::identity::Identity;
+use super::record::Link;
+use super::segment::{self, HEADER_BYTES, SegmentHeader, SegmentReader};
+
+/// The end of the journal: where the next record goes, and what it follows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    /// The next sequence number.
+    pub(super) next: u64,
+    /// The chain's link before it.
+    pub(super) link: Link,
+    /// The segment that is written.
+    pub(super) segment_first: u64,
+    /// Where in the segment.
+    pub(super) offset: u64,
+}
+
+/// The journal, open for writing. The sequencer alone has it.
+pub(super) struct Journal {
+    directory: PathBuf,
+    identity: Identity,
+    segment_bytes: u64,
+    file: File,
+    capacity: u64,
+    end: End,
+}
+
+/// Why a group was not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JournalError {
+    /// No segment could be begun, for want of space: nothing was written, and trying again is safe.
+    #[error("no space is left for another journal segment")]
+    NoSpace,
+    /// A write or a sync failed: nobody knows what the disk holds.
+    #[error("writing the journal: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Journal {
+    /// Opens the journal at its end, as a survey found it, and cuts off what lies behind: the torn tail of a
+    /// group that was never acknowledged. If we stop half-way, the next survey finds the same end.
+    pub(super) fn open(
+        directory: &Path,
+        identity: Identity,
+        segment_bytes: u64,
+        end: End,
+    ) -> io::Result<Self> {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(segment::path(directory, end.segment_first))?;
+        let capacity = file.metadata()?.len().max(segment_bytes);
+        file.set_len(end.offset)?;
+        preallocate(&file, capacity)?;
+        file.sync_all()?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            identity,
+            segment_bytes,
+            file,
+            capacity,
+            end,
+        })
+    }
+
+    pub(super) fn end(&self) -> &End {
+        &self.end
+    }
+
+    /// Writes a group of records and makes it durable; the record after it is `next`, and follows `link`.
+    pub(super) fn append(
+        &mut self,
+        group: &[u8],
+        next: u64,
+        link: Link,
+    ) -> Result<(), JournalError> {
+        let bytes = as_u64(group.len());
+        if self.end.offset.saturating_add(bytes) > self.capacity {
+            self.begin_segment(bytes)?;
+        }
+        segment::write_durably(&self.file, group, self.end.offset)?;
+        self.end = End {
+            next,
+            link,
+            offset: self.end.offset + bytes,
+            ..self.end
+        };
+        Ok(())
+    }
+
+    /// The old segment ends with an acknowledged group, so the new file's presence proves that the old one
+    /// was whole.
+    fn begin_segment(&mut self, bytes_min: u64) -> Result<(), JournalError> {
+        let header = SegmentHeader {
+            identity: self.identity,
+            first: self.end.next,
+            previous_first: self.end.segment_first,
+            before: self.end.link,
+        };
+        let capacity = self
+            .segment_bytes
+            .max(HEADER_BYTES.saturating_add(bytes_min));
+        self.file = create_segment(&self.directory, &header, capacity).map_err(|error| {
+            if matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) {
+                JournalError::NoSpace
+            } else {
+                JournalError::Io(error)
+            }
+        })?;
+        self.capacity = capacity;
+        self.end = End {
+            segment_first: header.first,
+            offset: HEADER_BYTES,
+            ..self.end
+        };
+        Ok(())
+    }
+}
+
+/// Creates a segment without records.
+pub(super) fn create_segment(
+    directory: &Path,
+    header: &SegmentHeader,
+    capacity: u64,
+) -> io::Result<File> {
+    let path = segment::path(directory, header.first);
+    create_whole(&path, |file| {
+        preallocate(file, capacity)?;
+        segment::write_durably(file, &header.to_bytes(), 0)?;
+        file.try_clone()
+    })
+}
+
+/// Returns the first sequence numbers of the segments that are there, in order.
+pub(super) fn segments(directory: &Path) -> io::Result<Vec<u64>> {
+    let mut firsts = fs::read_dir(directory)?
+        .map(|file| Ok(segment::first_of(&file?.path())))
+        .filter_map(io::Result::transpose)
+        .collect::<io::Result<Vec<_>>>()?;
+    firsts.sort_unstable();
+    Ok(firsts)
+}
+
+/// Deletes the segments whose every record is below `size`.
+pub(super) fn delete_segments_below(directory: &Path, size: u64) -> io::Result<()> {
+    let firsts = segments(directory)?;
+    let ends = firsts.iter().skip(1);
+    let mut ended = firsts
+        .iter()
+        .zip(ends)
+        .filter(|(_, end)| **end <= size)
+        .peekable();
+    if ended.peek().is_none() {
+        return Ok(());
+    }
+    // From the oldest on: if we stop in between, what remains is a whole end of the journal.
+    ended.try_for_each(|(first, _)| fs::remove_file(segment::path(directory, *first)))?;
+    sync_directory(directory)
+}
+
+/// Reads the journal's records in order, from any one on.
+pub(super) struct JournalReader {
+    directory: PathBuf,
+    next: u64,
+    segment: Option<SegmentReader>,
+}
+
+impl JournalReader {
+    pub(super) fn from(directory: &Path, first: u64) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            next: first,
+            segment: None,
+        }
+    }
+
+    /// Returns the sequence number that is read next.
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.next
+    }
+
+    /// Returns the next record's bytes; `None` if it is damaged, missing, or not written yet.
+    pub(super) fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
+        for _attempt in 0..2 {
+            let mut segment = match self.segment.take() {
+                Some(segment) => segment,
+                None => match self.segment_of_next()? {
+                    Some(segment) => segment,
+                    None => return Ok(None),
+                },
+            };
+            while let Some(record) = segment.next()? {
+                if record.sequence == self.next {
+                    let bytes = record.bytes.to_vec();
+                    self.next += 1;
+                    self.segment = Some(segment);
+                    return Ok(Some(bytes));
+                }
+                if record.sequence > self.next {
+                    return Ok(None);
+                }
+            }
+            // The segment's end: the record may stand in the segment behind it.
+        }
+        Ok(None)
+    }
+
+    fn segment_of_next(&self) -> io::Result<Option<SegmentReader>> {
+        let firsts = segments(&self.directory)?;
+        let Some(first) = firsts.into_iter().rfind(|first| *first <= self.next) else {
+            return Ok(None);
+        };
+        File::open(segment::path(&self.directory, first))
+            .map(SegmentReader::of)
+            .map(Some)
+    }
+}
+
+fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,138 @@
+//! The bytes of a leaf: what the log keeps for good and what hashes are taken of. Fixed, versioned, by hand;
+//! a golden test holds them.
+//!
+//! Version, kind and sequence stand first, at fixed places; the fact of that kind stands last.
+
+use state_machine::id::{EventId, SequenceNumber};
+use state_machine::time::ReceivedAt;
+
+use super::binary::{Fields, put_text};
+use super::entry::{Fact, Leaf, PayloadDigest, UnreadableFact};
+use super::session_fact::{put_session_fact, session_fact};
+use crate::stripe::decode::{Unreadable, UnreadableReason};
+use crate::stripe::secret::SecretFingerprint;
+
+const VERSION: u8 = 1;
+/// Where the kind stands, with the sequence number behind it.
+const KIND_AT: usize = 1;
+/// Kinds 4 to 10 are reserved: observation, override, reservation, erasure, erasure done, configuration,
+/// attestation.
+const KIND_EVENT: u8 = 1;
+const KIND_CONFLICT: u8 = 2;
+const KIND_UNREADABLE: u8 = 3;
+
+/// Why bytes are no leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LeafError {
+    /// The version is not known.
+    #[error("leaf version {0} was written by a newer avow")]
+    UnknownVersion(u8),
+    /// The kind is not known.
+    #[error("entry kind {0} was written by a newer avow")]
+    UnknownKind(u8),
+    /// A field is cut short or holds what it cannot hold.
+    #[error("the leaf's {0} is cut short or not valid")]
+    Field(&'static str),
+    /// Bytes are left over.
+    #[error("bytes follow the leaf")]
+    TrailingBytes,
+}
+
+impl Leaf {
+    /// Returns the leaf's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(320);
+        bytes.extend_from_slice(&[VERSION, kind(&self.fact)]);
+        bytes.extend_from_slice(&self.sequence.0.to_le_bytes());
+        bytes.extend_from_slice(&self.received_at.0.to_le_bytes());
+        bytes.extend_from_slice(&self.secret.0);
+        bytes.extend_from_slice(&self.payload.plaintext_bytes.to_le_bytes());
+        bytes.extend_from_slice(&self.payload.sealed_sha256);
+        bytes.extend_from_slice(&self.payload.commitment);
+        match &self.fact {
+            Fact::Event(fact) | Fact::Conflict(fact) => put_session_fact(&mut bytes, fact),
+            Fact::Unreadable(fact) => put_unreadable(&mut bytes, fact),
+        }
+        bytes
+    }
+
+    /// Writes this leaf's kind and sequence over those in its bytes, which were made before it had its place.
+    pub(super) fn encode_place(&self, bytes: &mut [u8]) {
+        let place = std::iter::once(kind(&self.fact)).chain(self.sequence.0.to_le_bytes());
+        bytes
+            .iter_mut()
+            .skip(KIND_AT)
+            .zip(place)
+            .for_each(|(to, from)| *to = from);
+    }
+
+    /// Returns the leaf that the bytes hold; all of them must belong to it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, LeafError> {
+        let mut fields = Fields::of(bytes);
+        let version = fields.u8().ok_or(LeafError::Field("version"))?;
+        if version != VERSION {
+            return Err(LeafError::UnknownVersion(version));
+        }
+        let kind = fields.u8().ok_or(LeafError::Field("kind"))?;
+        let leaf = Self {
+            sequence: SequenceNumber(fields.u64().ok_or(LeafError::Field("sequence"))?),
+            received_at: ReceivedAt(fields.i64().ok_or(LeafError::Field("time of receipt"))?),
+            secret: SecretFingerprint(fields.array().ok_or(LeafError::Field("secret"))?),
+            payload: payload_digest(&mut fields).ok_or(LeafError::Field("payload digest"))?,
+            fact: match kind {
+                KIND_EVENT => Fact::Event(session_fact(&mut fields)?),
+                KIND_CONFLICT => Fact::Conflict(session_fact(&mut fields)?),
+                KIND_UNREADABLE => Fact::Unreadable(unreadable(&mut fields)?),
+                unknown => return Err(LeafError::UnknownKind(unknown)),
+            },
+        };
+        if fields.rest().is_empty() {
+            Ok(leaf)
+        } else {
+            Err(LeafError::TrailingBytes)
+        }
+    }
+}
+
+fn kind(fact: &Fact) -> u8 {
+    match fact {
+        Fact::Event(_) => KIND_EVENT,
+        Fact::Conflict(_) => KIND_CONFLICT,
+        Fact::Unreadable(_) => KIND_UNREADABLE,
+    }
+}
+
+fn payload_digest(fields: &mut Fields<'_>) -> Option<PayloadDigest> {
+    let plaintext_bytes = fields.u32()?;
+    Some(PayloadDigest {
+        plaintext_bytes,
+        sealed_sha256: fields.array()?,
+        commitment: fields.array()?,
+    })
+}
+
+fn put_unreadable(bytes: &mut Vec<u8>, fact: &UnreadableFact) {
+    bytes.push(fact.unreadable.reason.code());
+    bytes.extend_from_slice(&fact.body_tag);
+    put_text(
+        bytes,
+        fact.unreadable.event.as_ref().map_or("", EventId::as_str),
+    );
+}
+
+fn unreadable(fields: &mut Fields<'_>) -> Result<UnreadableFact, LeafError> {
+    let reason = fields
+        .u8()
+        .and_then(UnreadableReason::from_code)
+        .ok_or(LeafError::Field("reason"))?;
+    let body_tag = fields.array().ok_or(LeafError::Field("body tag"))?;
+    let text = fields.text().ok_or(LeafError::Field("event id"))?;
+    let event = match text {
+        "" => None,
+        text => Some(EventId::parse(text).map_err(|_| LeafError::Field("event id"))?),
+    };
+    Ok(UnreadableFact {
+        unreadable: Unreadable { reason, event },
+        body_tag,
+    })
+}

@@ -1,0 +1,43 @@
+//! Where the parts of a log lie under its directory.
+
+use std::path::{Path, PathBuf};
+
+/// The parts of a log.
+pub(super) struct Paths {
+    pub(super) identity: PathBuf,
+    pub(super) journal: PathBuf,
+    pub(super) store: PathBuf,
+    /// There while sled is being opened.
+    pub(super) store_opening: PathBuf,
+    /// There while sled is being built anew.
+    pub(super) store_rebuilding: PathBuf,
+    pub(super) index: PathBuf,
+    pub(super) head: PathBuf,
+    pub(super) ballast: PathBuf,
+    pub(super) lock: PathBuf,
+}
+
+impl Paths {
+    pub(super) fn under(directory: &Path) -> Self {
+        Self {
+            identity: directory.join("identity"),
+            journal: directory.join("journal"),
+            store: directory.join("sled"),
+            store_opening: directory.join("sled.opening"),
+            store_rebuilding: directory.join("sled.rebuilding"),
+            index: directory.join("index"),
+            head: directory.join("head"),
+            ballast: directory.join("ballast"),
+            lock: directory.join("lock"),
+        }
+    }
+
+    /// Returns a name that is free, for a damaged sled.
+    pub(super) fn store_set_aside(&self) -> PathBuf {
+        let mut paths =
+            (1_u64..).map(|number| self.store.with_extension(format!("damaged-{number}")));
+        paths
+            .find(|path| !path.exists())
+            .unwrap_or_else(|| self.store.with_extension("damaged"))
+    }
+}

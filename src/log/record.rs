@@ -1,0 +1,138 @@
+//! A record: an entry's bytes as the journal and sled both hold them, byte for byte the same.
+//!
+//! Each carries its own checksum, the chain hash before it, and the first sequence number of its commit
+//! group: a record whose group starts later than a damaged one proves that the damaged one had been
+//! acknowledged.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use state_machine::id::SequenceNumber;
+
+use super::binary::Fields;
+use super::entry::{Entry, Leaf};
+use super::leaf::LeafError;
+
+/// The first bytes of every record.
+pub(super) const MAGIC: [u8; 4] = *b"AVWr";
+/// Where the checked bytes begin: after the magic and the checksum.
+const CHECKED_FROM: usize = 8;
+/// The bytes before the leaf.
+pub(super) const HEADER_BYTES: usize = 64;
+/// Records begin at multiples of this in the journal, so that one can be found again behind damage.
+pub(super) const ALIGNMENT: usize = 8;
+
+/// A link of the hash chain: SHA-256 of the link before and the leaf.
+pub(super) type Link = [u8; 32];
+
+/// The link before the first entry.
+pub(super) const GENESIS: Link = [0; 32];
+
+/// A whole record, borrowed from its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record<'bytes> {
+    /// All of it, without padding.
+    pub(super) bytes: &'bytes [u8],
+    pub(super) sequence: u64,
+    /// The first sequence number of the commit group that it was written in.
+    pub(super) group_first: u64,
+    /// The chain's link before this entry.
+    pub(super) before: Link,
+    leaf: &'bytes [u8],
+    sealed: &'bytes [u8],
+}
+
+impl<'bytes> Record<'bytes> {
+    /// Returns the record at the start of `bytes`, if a whole and undamaged one stands there.
+    pub(super) fn parse(bytes: &'bytes [u8]) -> Option<Self> {
+        let whole = bytes.get(..bytes_of(bytes)?)?;
+        let mut fields = Fields::of(whole);
+        fields.array::<4>()?;
+        if fields.u32()? != crc32c::crc32c(whole.get(CHECKED_FROM..)?) {
+            return None;
+        }
+        let leaf_bytes = usize::try_from(fields.u32()?).ok()?;
+        let sealed_bytes = usize::try_from(fields.u32()?).ok()?;
+        let (sequence, group_first, before) = (fields.u64()?, fields.u64()?, fields.array()?);
+        let (leaf, sealed) = (fields.bytes(leaf_bytes)?, fields.bytes(sealed_bytes)?);
+        Some(Self {
+            bytes: whole,
+            sequence,
+            group_first,
+            before,
+            leaf,
+            sealed,
+        })
+    }
+
+    /// Returns the chain's link after this entry.
+    pub(super) fn link(&self) -> Link {
+        link(&self.before, self.leaf)
+    }
+
+    /// Returns the entry.
+    pub(super) fn entry(&self) -> Result<Arc<Entry>, LeafError> {
+        Ok(Arc::new(Entry {
+            leaf: Leaf::decode(self.leaf)?,
+            sealed: self.sealed.to_vec(),
+        }))
+    }
+}
+
+/// Returns how long the record at the start of `bytes` says it is; `None` if none starts there.
+pub(super) fn bytes_of(bytes: &[u8]) -> Option<usize> {
+    let mut fields = Fields::of(bytes);
+    if fields.array::<4>()? != MAGIC {
+        return None;
+    }
+    fields.u32()?;
+    let (leaf, sealed) = (
+        usize::try_from(fields.u32()?).ok()?,
+        usize::try_from(fields.u32()?).ok()?,
+    );
+    HEADER_BYTES.checked_add(leaf)?.checked_add(sealed)
+}
+
+/// Returns the chain's link after `leaf`.
+pub(super) fn link(before: &Link, leaf: &[u8]) -> Link {
+    Sha256::new()
+        .chain_update(before)
+        .chain_update(leaf)
+        .finalize()
+        .into()
+}
+
+/// Appends a record to the bytes of its group, padded to [`ALIGNMENT`].
+pub(super) fn put_record(
+    group: &mut Vec<u8>,
+    (sequence, group_first): (SequenceNumber, SequenceNumber),
+    before: &Link,
+    (leaf, sealed): (&[u8], &[u8]),
+) {
+    let start = group.len();
+    group.extend_from_slice(&MAGIC);
+    group.extend_from_slice(&[0; 4]);
+    for part in [leaf, sealed] {
+        group.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+    }
+    group.extend_from_slice(&sequence.0.to_le_bytes());
+    group.extend_from_slice(&group_first.0.to_le_bytes());
+    group.extend_from_slice(before);
+    group.extend_from_slice(leaf);
+    group.extend_from_slice(sealed);
+    if let Some(record) = group.get_mut(start..)
+        && let Some((head, checked)) = record.split_at_mut_checked(CHECKED_FROM)
+    {
+        let checksum = crc32c::crc32c(checked).to_le_bytes();
+        head.iter_mut()
+            .skip(MAGIC.len())
+            .zip(checksum)
+            .for_each(|(to, from)| *to = from);
+    }
+    group.resize(padded(group.len()), 0);
+}
+
+/// Returns `bytes` rounded up to [`ALIGNMENT`].
+pub(super) const fn padded(bytes: usize) -> usize {
+    bytes.next_multiple_of(ALIGNMENT)
+}

@@ -1,0 +1,33 @@
+//! What the threads of an open log share.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use super::Options;
+use super::identity::Identity;
+use super::index::Index;
+use super::journal::JournalReader;
+use super::keys::Keys;
+use super::stop::Stop;
+use super::store::Store;
+use super::tail::Tail;
+
+/// The parts of an open log that more than one thread uses.
+pub(super) struct Shared {
+    pub(super) keys: Keys,
+    pub(super) identity: Identity,
+    pub(super) options: Options,
+    pub(super) journal_directory: PathBuf,
+    pub(super) tail: Tail,
+    pub(super) store: Store,
+    pub(super) index: Index,
+    /// How many entries the index covers.
+    pub(super) indexed: AtomicU64,
+    pub(super) stop: Stop,
+    pub(super) disk_full: AtomicBool,
+    /// How many reads the journal answered because sled could not.
+    pub(super) repaired_reads: AtomicU64,
+    /// Where such reads go on, since they come in order.
+    pub(super) journal_reader: Mutex<Option<JournalReader>>,
+}
