@@ -13,4 +13,5 @@
 )]
 
 pub mod log;
+pub mod projections;
 pub mod stripe;

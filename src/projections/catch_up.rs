@@ -1,0 +1,251 @@
+//! Catch-up: the only loop that writes projections. Live, start-up and rebuild are this loop.
+//!
+//! It reads the log from the cursor, folds in rounds, and writes each round and the new cursor in one batch. If we stop
+//! before a batch, its entries are read again; no entry is ever folded into a record twice, since a history is a set.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use fjall::OwnedWriteBatch;
+use state_machine::history::{Arrival, Recorded};
+use state_machine::id::{SequenceNumber, SessionId, UserTag, World};
+use state_machine::session::project;
+use state_machine::time::Timestamp;
+use state_machine::transition::StateName;
+use state_machine::user::Standing;
+
+use super::key;
+use super::listing::{self, ListedAnomaly, Rows, rule};
+use super::record::{SessionRecord, Unfolded, UserRecord, WhyUnfolded};
+use super::store::{Projections, StoreError};
+use super::view::View;
+use crate::log::entry::{Fact, Leaf, SessionFact, UnreadableFact};
+use crate::log::{Log, ReadError};
+use crate::stripe::decode::EventForm;
+
+/// How many entries one batch may cover: it bounds the memory of a rebuild.
+const ROUND_ENTRIES_MAX: usize = 1024;
+
+/// Folds the log's entries from the cursor to where the log ended at the call, and returns the new cursor. `touched` is
+/// told of every user whose standing may have changed, once that is written.
+///
+/// What is appended meanwhile is left to the next call: whoever waits for this one must not wait for those who come
+/// later, however fast they come.
+pub fn catch_up(
+    log: &Log,
+    projections: &Projections,
+    mut touched: impl FnMut(&World, UserTag),
+) -> Result<SequenceNumber, StoreError> {
+    let mut cursor = projections.cursor()?;
+    let end = log.size();
+    while cursor.next.0 < end {
+        let view = projections.view();
+        let mut round = Round {
+            view: &view,
+            sessions: BTreeMap::new(),
+            strays: Rows::new(),
+        };
+        for entry in log.entries_from(cursor.next).take(ROUND_ENTRIES_MAX) {
+            cursor.last = match &entry {
+                Ok(entry) => entry.leaf.payload.sealed_sha256,
+                Err(_) => [0; 32],
+            };
+            match entry {
+                Ok(entry) => round.take_in(&entry.leaf)?,
+                Err(error) => round.take_in_damaged(&error),
+            }
+            cursor.next = SequenceNumber(cursor.next.0.saturating_add(1));
+        }
+        let mut batch = projections.database.batch();
+        let users = round.write(projections, &mut batch)?;
+        projections.move_cursor(&mut batch, cursor);
+        batch.commit()?;
+        for (world, tag) in &users {
+            touched(world, *tag);
+        }
+    }
+    Ok(cursor.next)
+}
+
+/// The records that one batch changes.
+struct Round<'view> {
+    view: &'view View<'view>,
+    sessions: BTreeMap<(World, SessionId), Changed<SessionRecord>>,
+    strays: Rows, // anomalies of entries that belong to no session
+}
+
+/// A record before and after a round.
+struct Changed<R> {
+    before: R,
+    after: R,
+}
+
+impl Round<'_> {
+    fn take_in(&mut self, leaf: &Leaf) -> Result<(), StoreError> {
+        let arrival = Arrival {
+            sequence: leaf.sequence,
+            received_at: leaf.received_at,
+        };
+        match &leaf.fact {
+            Fact::Event(fact) => match fact.form {
+                EventForm::Snapshot => {
+                    let recorded = Recorded {
+                        event: fact.event.clone(),
+                        arrival,
+                    };
+                    self.session(fact)?.history.insert(recorded);
+                }
+                EventForm::Thin => self.take_in_unfolded(fact, WhyUnfolded::Thin, arrival)?,
+            },
+            Fact::Conflict(fact) => {
+                self.take_in_unfolded(fact, WhyUnfolded::Conflict, arrival)?;
+            }
+            Fact::Unreadable(UnreadableFact { unreadable, .. }) => {
+                self.take_in_stray(&ListedAnomaly {
+                    sequence: leaf.sequence,
+                    rule: [rule::UNREADABLE_PREFIX, unreadable.reason.as_str()].concat(),
+                    event: unreadable.event.clone(),
+                    session: None,
+                    at: Timestamp(leaf.received_at.0.div_euclid(1000)),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in_unfolded(
+        &mut self,
+        fact: &SessionFact,
+        why: WhyUnfolded,
+        arrival: Arrival,
+    ) -> Result<(), StoreError> {
+        let (event, at) = (fact.event.id.clone(), fact.event.created);
+        self.session(fact)?.insert_unfolded(Unfolded {
+            why,
+            event,
+            at,
+            arrival,
+        });
+        Ok(())
+    }
+
+    /// Keeps an entry that is damaged on disk as an anomaly: one poisoned entry must not stop the fold.
+    fn take_in_damaged(&mut self, error: &ReadError) {
+        tracing::error!(entry.sequence = error.sequence.0, %error, "an entry is not folded");
+        self.take_in_stray(&ListedAnomaly {
+            sequence: error.sequence,
+            rule: rule::DAMAGED_ENTRY.to_owned(),
+            event: None,
+            session: None,
+            at: Timestamp(0),
+        });
+    }
+
+    fn take_in_stray(&mut self, anomaly: &ListedAnomaly) {
+        let (key, value) = listing::anomaly_row(None, anomaly);
+        self.strays.insert(key, value);
+    }
+
+    fn session(&mut self, fact: &SessionFact) -> Result<&mut SessionRecord, StoreError> {
+        let (world, id) = (&fact.world, &fact.session);
+        touch(&mut self.sessions, (world.clone(), id.clone()), || {
+            self.view.session(world, id)
+        })
+    }
+
+    /// Puts every change into the batch, and returns whose standing it may change.
+    fn write(
+        self,
+        projections: &Projections,
+        batch: &mut OwnedWriteBatch,
+    ) -> Result<Vec<(World, UserTag)>, StoreError> {
+        let mut users: BTreeMap<(World, UserTag), Changed<UserRecord>> = BTreeMap::new();
+        for ((world, id), record) in &self.sessions {
+            let (before, after) = (
+                project(&record.before.history),
+                project(&record.after.history),
+            );
+            let rows_before = listing::rows_of_session(world, id, &record.before, &before);
+            let rows_after = listing::rows_of_session(world, id, &record.after, &after);
+            write_difference(projections, batch, &rows_before, rows_after);
+            batch.insert(
+                &projections.sessions,
+                key::session(world, id),
+                record.after.encode()?,
+            );
+
+            let owner = after.user.map(|user| user.tag);
+            for tag in before.user.map(|user| user.tag).into_iter().chain(owner) {
+                let user = touch(&mut users, (world.clone(), tag), || {
+                    self.view.user(world, tag)
+                })?;
+                user.set_owns(id, owner == Some(tag));
+            }
+        }
+        for ((world, tag), user) in &mut users {
+            user.after.listed_as = self.status_of(world, &user.after)?;
+            let before = listing::rows_of_user(world, *tag, user.before.listed_as);
+            let after = listing::rows_of_user(world, *tag, user.after.listed_as);
+            write_difference(projections, batch, &before, after);
+            if user.after != user.before {
+                batch.insert(
+                    &projections.users,
+                    key::user(world, *tag),
+                    user.after.encode()?,
+                );
+            }
+        }
+        write_difference(projections, batch, &Rows::new(), self.strays);
+        Ok(users.into_keys().collect())
+    }
+
+    /// Returns the status of a user's standing, or `None` for one who has lost every session to other users.
+    fn status_of(&self, world: &World, user: &UserRecord) -> Result<Option<StateName>, StoreError> {
+        let mut sessions = Vec::with_capacity(user.sessions.len());
+        for id in &user.sessions {
+            let session = match self.sessions.get(&(world.clone(), id.clone())) {
+                Some(record) => project(&record.after.history),
+                None => project(&self.view.session(world, id)?.unwrap_or_default().history),
+            };
+            sessions.push((id, session));
+        }
+        let standing = Standing::of(sessions.iter().map(|(id, session)| (*id, session)), []);
+        Ok(standing.current().map(|_| standing.status()))
+    }
+}
+
+/// Returns the record to change, read only when a round first touches it.
+fn touch<K: Ord, R: Clone + Default>(
+    records: &mut BTreeMap<K, Changed<R>>,
+    key: K,
+    read: impl FnOnce() -> Result<Option<R>, StoreError>,
+) -> Result<&mut R, StoreError> {
+    let record = match records.entry(key) {
+        Entry::Occupied(occupied) => occupied.into_mut(),
+        Entry::Vacant(vacant) => {
+            let before = read()?.unwrap_or_default();
+            vacant.insert(Changed {
+                after: before.clone(),
+                before,
+            })
+        }
+    };
+    Ok(&mut record.after)
+}
+
+/// Writes the rows that are new or changed, and removes those that are gone.
+fn write_difference(
+    projections: &Projections,
+    batch: &mut OwnedWriteBatch,
+    before: &Rows,
+    after: Rows,
+) {
+    for key in before.keys().filter(|key| !after.contains_key(*key)) {
+        batch.remove(&projections.listings, key.as_slice());
+    }
+    for (key, value) in after {
+        if before.get(&key) != Some(&value) {
+            batch.insert(&projections.listings, key, value);
+        }
+    }
+}

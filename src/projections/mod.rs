@@ -1,0 +1,13 @@
+//! Floor 3, projections: derived from the log and disposable.
+//!
+//! A record of each session (its facts), of each user (their sessions) and the rows of every listing, written by
+//! [`catch_up`] alone. Deleting the directory loses nothing: start-up folds the log again. No personal data lies here in
+//! clear; a user is found by tag.
+
+pub mod catch_up;
+mod key;
+pub mod listing;
+pub mod record;
+pub mod store;
+pub mod stored;
+pub mod view;

@@ -1,0 +1,85 @@
+//! The records: of a session its facts, from which its fold follows; of a user which sessions are theirs.
+
+use state_machine::history::{Arrival, History};
+use state_machine::id::{EventId, SequenceNumber, SessionId};
+use state_machine::time::Timestamp;
+use state_machine::transition::StateName;
+
+/// What the log says of one session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// The events that are folded.
+    pub history: History,
+    /// The entries that are kept and shown, but not folded, in order of sequence.
+    pub unfolded: Vec<Unfolded>,
+}
+
+/// An entry of a session that says nothing a fold could use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfolded {
+    /// Why it is not folded.
+    pub why: WhyUnfolded,
+    /// The event that it carries.
+    pub event: EventId,
+    /// When that happened, at Stripe.
+    pub at: Timestamp,
+    /// When we knew.
+    pub arrival: Arrival,
+}
+
+/// Why an entry is not folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyUnfolded {
+    /// It is a thin event: it names its session and holds nothing of it.
+    Thin,
+    /// Its event id came before, with other facts.
+    Conflict,
+}
+
+impl SessionRecord {
+    /// Returns the last entry that this record holds, or 0 for an empty record.
+    pub fn last_sequence(&self) -> SequenceNumber {
+        let folded = self
+            .history
+            .records()
+            .iter()
+            .map(|recorded| recorded.arrival.sequence);
+        let unfolded = self
+            .unfolded
+            .iter()
+            .map(|unfolded| unfolded.arrival.sequence);
+        folded.chain(unfolded).max().unwrap_or(SequenceNumber(0))
+    }
+
+    /// Adds an entry that is not folded; one that is there already changes nothing.
+    pub fn insert_unfolded(&mut self, unfolded: Unfolded) {
+        let at = self
+            .unfolded
+            .partition_point(|other| other.arrival.sequence < unfolded.arrival.sequence);
+        if self
+            .unfolded
+            .get(at)
+            .is_none_or(|other| other.arrival.sequence != unfolded.arrival.sequence)
+        {
+            self.unfolded.insert(at, unfolded);
+        }
+    }
+}
+
+/// The sessions of a user, and the status under which the user is listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct UserRecord {
+    pub(super) sessions: Vec<SessionId>, // in order of id, each once
+    pub(super) listed_as: Option<StateName>,
+}
+
+impl UserRecord {
+    /// Adds a session, or takes it away.
+    pub(super) fn set_owns(&mut self, id: &SessionId, owns: bool) {
+        match (self.sessions.binary_search(id), owns) {
+            (Err(place), true) => self.sessions.insert(place, id.clone()),
+            (Ok(place), false) => drop(self.sessions.remove(place)),
+            (Ok(_), true) | (Err(_), false) => {}
+        }
+    }
+}

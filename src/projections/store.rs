@@ -1,0 +1,223 @@
+//! The store of the projections: fjall under `projections/`, untrusted and disposable.
+//!
+//! Written in one batch with the cursor, never synced: what a power cut takes is folded again from the log. Start-up
+//! keeps it only if this version folded it, from this very log; otherwise it starts afresh.
+
+use std::fs;
+use std::path::Path;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch};
+use state_machine::id::SequenceNumber;
+
+use super::stored::DamagedRecord;
+use super::view::View;
+use crate::log::panic_guard;
+use crate::log::{Log, ReadError};
+
+/// The version of the fold and of everything stored; another one in the store means folding the log again.
+pub const REDUCER_VERSION: u32 = 1;
+
+const CURSOR: &[u8] = b"cursor";
+const DAMAGED: &[u8] = b"damaged";
+const VERSION: &[u8] = b"reducer_version";
+
+/// Why the store could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database under it refused.
+    #[error("the projections cannot be read or written")]
+    Database(#[from] fjall::Error),
+    /// The directory could not be removed or made.
+    #[error("the directory of the projections cannot be changed")]
+    Directory(#[from] std::io::Error),
+    /// A record is damaged.
+    #[error("a projection is damaged; the next start folds them afresh from the log")]
+    Damaged(#[from] DamagedRecord),
+}
+
+impl From<postcard::Error> for StoreError {
+    fn from(error: postcard::Error) -> Self {
+        Self::Damaged(error.into())
+    }
+}
+
+/// Why a store starts empty although one was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartedAfresh {
+    /// It could not be opened.
+    Unopenable,
+    /// A read of it met a damage.
+    Damaged,
+    /// Another version of the fold wrote it.
+    OtherReducer,
+    /// It was folded from other entries than the log holds.
+    OtherLog,
+    /// It lacks an entry that could not be read then, and can be read again.
+    EntryReadable,
+}
+
+impl std::fmt::Display for StartedAfresh {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let why = match self {
+            Self::Unopenable => "could not be opened",
+            Self::Damaged => "were damaged",
+            Self::OtherReducer => "were folded by another version",
+            Self::OtherLog => "were folded from other entries than the log holds",
+            Self::EntryReadable => "lacked an entry that can be read again",
+        };
+        write!(
+            formatter,
+            "the projections {why}; they are folded afresh from the log"
+        )
+    }
+}
+
+/// How far the log is folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// The first entry that is not folded.
+    pub next: SequenceNumber,
+    /// What tells the entry before it from every other: the hash of its sealed payload; zeros where there is none.
+    pub(super) last: [u8; 32],
+}
+
+impl Cursor {
+    const START: Self = Self {
+        next: SequenceNumber(0),
+        last: [0; 32],
+    };
+
+    fn stored(self) -> Vec<u8> {
+        [self.next.0.to_be_bytes().as_slice(), &self.last].concat()
+    }
+
+    fn of_stored(bytes: &[u8]) -> Option<Self> {
+        let (next, last) = bytes.split_first_chunk()?;
+        let next = SequenceNumber(u64::from_be_bytes(*next));
+        Some(Self {
+            next,
+            last: last.try_into().ok()?,
+        })
+    }
+}
+
+/// The projections. Cheap to read from any thread; written by `catch_up` alone.
+pub struct Projections {
+    pub(super) database: Database,
+    pub(super) sessions: Keyspace,
+    pub(super) users: Keyspace,
+    pub(super) listings: Keyspace,
+    meta: Keyspace,
+}
+
+impl Projections {
+    /// Opens the projections of a log, or starts them afresh and says why.
+    pub fn open(
+        directory: &Path,
+        cache_bytes: u64,
+        log: &Log,
+    ) -> Result<(Self, Option<StartedAfresh>), StoreError> {
+        let is_new = !directory.exists();
+        // fjall answers some damaged files with a panic; what it then leaves half made goes with its directory.
+        let reason = match panic_guard::catch(|| Self::open_as_is(directory, cache_bytes)) {
+            Ok(Ok(projections)) if is_new => {
+                projections
+                    .meta
+                    .insert(VERSION, REDUCER_VERSION.to_be_bytes())?;
+                return Ok((projections, None));
+            }
+            Ok(Ok(projections)) => match projections.reason_to_start_afresh(log) {
+                Ok(None) => return Ok((projections, None)),
+                Ok(Some(reason)) => reason,
+                Err(_) => StartedAfresh::Unopenable,
+            },
+            Ok(Err(error)) if is_new => return Err(error),
+            Ok(Err(_)) | Err(_) => StartedAfresh::Unopenable,
+        };
+        fs::remove_dir_all(directory)?;
+        let (projections, _) = Self::open(directory, cache_bytes, log)?;
+        Ok((projections, Some(reason)))
+    }
+
+    fn open_as_is(directory: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let database = Database::builder(directory)
+            .cache_size(cache_bytes)
+            .open()?;
+        let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
+        Ok(Self {
+            sessions: keyspace("sessions")?,
+            users: keyspace("users")?,
+            listings: keyspace("listings")?,
+            meta: keyspace("meta")?,
+            database,
+        })
+    }
+
+    fn reason_to_start_afresh(&self, log: &Log) -> Result<Option<StartedAfresh>, StoreError> {
+        let version = self.meta.get(VERSION)?;
+        if version.as_deref() != Some(REDUCER_VERSION.to_be_bytes().as_slice()) {
+            return Ok(Some(StartedAfresh::OtherReducer));
+        }
+        if self.meta.get(DAMAGED)?.is_some() {
+            return Ok(Some(StartedAfresh::Damaged));
+        }
+        let cursor = self.cursor()?;
+        if cursor.next.0 > log.size() || cursor.last != mark_before(log, cursor.next) {
+            return Ok(Some(StartedAfresh::OtherLog));
+        }
+        let damaged = self.view().damaged_entries()?;
+        let is_readable = |sequence: &SequenceNumber| matches!(log.entry(*sequence), Ok(Some(_)));
+        Ok(damaged
+            .iter()
+            .any(is_readable)
+            .then_some(StartedAfresh::EntryReadable))
+    }
+
+    /// Returns how far the log is folded.
+    pub fn cursor(&self) -> Result<Cursor, StoreError> {
+        let Some(bytes) = self.meta.get(CURSOR)? else {
+            return Ok(Cursor::START);
+        };
+        Ok(Cursor::of_stored(&bytes).ok_or(DamagedRecord::Key)?)
+    }
+
+    /// Puts the new cursor into the batch whose records it covers.
+    pub(super) fn move_cursor(&self, batch: &mut OwnedWriteBatch, cursor: Cursor) {
+        batch.insert(&self.meta, CURSOR, cursor.stored());
+    }
+
+    /// Notes a damage that a read has met, so that the next start folds afresh. A failure of the disk may pass, and is
+    /// no damage.
+    pub(super) fn note_damage(&self, error: StoreError) -> StoreError {
+        let may_pass = matches!(
+            &error,
+            StoreError::Directory(_)
+                | StoreError::Database(
+                    fjall::Error::Io(_) | fjall::Error::Storage(fjall::LsmError::Io(_))
+                )
+        );
+        if may_pass {
+            return error;
+        }
+        match self.meta.insert(DAMAGED, []) {
+            Ok(()) => error,
+            Err(unnoted) => unnoted.into(),
+        }
+    }
+
+    /// Returns a view in which nothing moves while it is read.
+    pub fn view(&self) -> View<'_> {
+        View::new(self)
+    }
+}
+
+/// Returns what tells the entry before `next` from every other.
+fn mark_before(log: &Log, next: SequenceNumber) -> [u8; 32] {
+    let Some(last) = next.0.checked_sub(1) else {
+        return [0; 32];
+    };
+    match log.entry(SequenceNumber(last)) {
+        Ok(Some(entry)) => entry.leaf.payload.sealed_sha256,
+        Ok(None) | Err(ReadError { .. }) => [0; 32],
+    }
+}
