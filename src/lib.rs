@@ -14,4 +14,5 @@
 
 pub mod log;
 pub mod projections;
+pub mod service;
 pub mod stripe;

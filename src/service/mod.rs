@@ -1,0 +1,255 @@
+//! Floor 4, the service: ingest, read, decide. Every answer of Avow is made here, and nothing here knows HTTP.
+//!
+//! ```text
+//! delivery → authenticate → decode → Log::append → fold (the projector's thread) → answer
+//! question → Projections::view → project → Standing::of → decide(now) → answer
+//! ```
+
+mod cache;
+mod policy;
+pub mod projector;
+pub mod read;
+pub mod sessions;
+pub mod users;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use state_machine::id::SequenceNumber;
+use state_machine::retry::policy::Policy;
+
+use crate::log::keys::MasterKey;
+use crate::log::{self, AppendError, Appended, Log, Prepared, RandomError};
+use crate::projections::store::{Projections, StoreError};
+use crate::stripe::decode::{Decoded, decode};
+use crate::stripe::secret::Secrets;
+use crate::stripe::signature::{AuthenticationError, Delivery, authenticate};
+use crate::stripe::user_reference::UserReferenceSource;
+
+use cache::UserCache;
+use projector::{NotFolded, Progress, Projector};
+
+/// What a service is made of.
+pub struct Options {
+    /// The secrets that a signature may match.
+    pub secrets: Secrets,
+    /// How old a signature may be.
+    pub tolerance_seconds: u32,
+    /// Where a session object names its user, in order of precedence.
+    pub user_reference_sources: Vec<UserReferenceSource>,
+    /// When a user may try again.
+    pub policy: Policy,
+    /// The key from which all others are derived.
+    pub master_key: MasterKey,
+    /// How the log is kept.
+    pub log: log::Options,
+    /// The cache of the projections.
+    pub projections_cache_bytes: u64,
+    /// How many users are kept in memory as they were read.
+    pub users_cached_max: usize,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ingested {
+    /// It is durable and folded.
+    Recorded(Appended),
+    /// It is authentic, and of a type that Avow does not keep.
+    Ignored {
+        /// That type.
+        event_type: String,
+    },
+}
+
+/// Why a delivery was not taken. Nothing of it is on disk, unless the answer alone was lost.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// It is not authentic.
+    #[error(transparent)]
+    Authentication(#[from] AuthenticationError),
+    /// It could not be sealed.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The log did not take it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// It is durable, but not folded; a second delivery is answered once it is.
+    #[error(transparent)]
+    NotFolded(#[from] NotFolded),
+}
+
+/// Why a service could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log could not be opened.
+    #[error(transparent)]
+    Log(#[from] log::OpenError),
+    /// The projections could not be opened.
+    #[error(transparent)]
+    Projections(#[from] StoreError),
+    /// A thread could not be started.
+    #[error("a thread could not be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Whether the service can do its work.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// Whether the log accepts writes.
+    pub log: log::Health,
+    /// How many entries are durable.
+    pub log_size: u64,
+    /// How far the projections have come.
+    pub projections: Progress,
+}
+
+impl Health {
+    /// Returns why the service is not ready, or `None` if it is.
+    pub fn obstacle(&self) -> Option<&'static str> {
+        if self.log.stopped.is_some() {
+            Some("writing has stopped until restart")
+        } else if self.log.disk_full {
+            Some("too little space is free on the disk")
+        } else if self.projections.is_failing {
+            Some("the projections cannot be written")
+        } else if self.projections.cursor.is_none() {
+            Some("the projections are catching up with the log")
+        } else {
+            None
+        }
+    }
+}
+
+/// The service. Shared by reference between threads.
+pub struct Service {
+    // Dropping the projector waits until the log has answered what it accepted, then ends the log's last reference.
+    projector: Projector,
+    log: Arc<Log>,
+    projections: Arc<Projections>,
+    users: Arc<UserCache>,
+    secrets: Secrets,
+    tolerance_seconds: u32,
+    user_reference_sources: Vec<UserReferenceSource>,
+    policy: Policy,
+    policy_hash: String,
+}
+
+impl Service {
+    /// Opens the service in a data directory, and returns what had to be mended, as sentences for the operator.
+    ///
+    /// The projections catch up in the background; reads are refused until they have.
+    pub fn open(directory: &Path, options: Options) -> Result<(Self, Vec<String>), OpenError> {
+        let (log, repairs) = Log::open(
+            &directory.join("log"),
+            &options.master_key,
+            options.log.clone(),
+        )?;
+        let (projections, started_afresh) = Projections::open(
+            &directory.join("projections"),
+            options.projections_cache_bytes,
+            &log,
+        )?;
+        let mut mended: Vec<_> = repairs.iter().map(ToString::to_string).collect();
+        mended.extend(started_afresh.map(|reason| reason.to_string()));
+
+        let (log, projections) = (Arc::new(log), Arc::new(projections));
+        let users = Arc::new(UserCache::new(options.users_cached_max));
+        let projector = Projector::start(
+            Arc::clone(&log),
+            Arc::clone(&projections),
+            Arc::clone(&users),
+        )
+        .map_err(OpenError::Thread)?;
+        let service = Self {
+            policy_hash: policy::hash(&options.policy),
+            log,
+            projector,
+            projections,
+            users,
+            secrets: options.secrets,
+            tolerance_seconds: options.tolerance_seconds,
+            user_reference_sources: options.user_reference_sources,
+            policy: options.policy,
+        };
+        Ok((service, mended))
+    }
+
+    /// Takes a delivery; `reply` is called once, after the event is durable and folded, or as soon as it is clear that
+    /// it will not be. It may be called on another thread, and must not block.
+    pub fn ingest(
+        &self,
+        delivery: Delivery<'_>,
+        reply: impl FnOnce(Result<Ingested, IngestError>) + Send + 'static,
+    ) {
+        let prepared = match self.prepare(delivery) {
+            Ok(Admitted::Prepared(prepared)) => prepared,
+            Ok(Admitted::Foreign { event_type }) => {
+                return reply(Ok(Ingested::Ignored { event_type }));
+            }
+            Err(error) => return reply(Err(error)),
+        };
+        let projector = self.projector.handle();
+        self.log.append(*prepared, move |appended| match appended {
+            Ok(appended) => projector.when_folded(appended.sequence, move |folded| {
+                reply(
+                    folded
+                        .map(|()| Ingested::Recorded(appended))
+                        .map_err(IngestError::from),
+                );
+            }),
+            Err(error) => reply(Err(error.into())),
+        });
+    }
+
+    /// Does all that needs no sequence number, on the caller's thread.
+    fn prepare(&self, delivery: Delivery<'_>) -> Result<Admitted, IngestError> {
+        let payload = authenticate(delivery, &self.secrets, self.tolerance_seconds)?;
+        Ok(match decode(&payload, &self.user_reference_sources) {
+            Decoded::Event(event) => {
+                Admitted::Prepared(Box::new(self.log.prepare_event(&payload, *event)?))
+            }
+            Decoded::Unreadable(unreadable) => {
+                let prepared = self.log.prepare_unreadable(&payload, unreadable)?;
+                Admitted::Prepared(Box::new(prepared))
+            }
+            Decoded::Foreign { event_type } => Admitted::Foreign { event_type },
+        })
+    }
+
+    /// Returns whether the service can do its work.
+    pub fn health(&self) -> Health {
+        Health {
+            log: self.log.health(),
+            log_size: self.log.size(),
+            projections: *self.projector.progress().borrow(),
+        }
+    }
+
+    /// Returns a receiver of how far the projections have come.
+    pub fn progress(&self) -> tokio::sync::watch::Receiver<Progress> {
+        self.projector.progress()
+    }
+
+    /// Blocks until start-up has caught up with the log, or cannot.
+    pub fn wait_until_caught_up(&self) {
+        let (sender, caught_up) = crossbeam_channel::bounded(1);
+        // The projector answers nobody before its first fold.
+        self.projector
+            .handle()
+            .when_folded(SequenceNumber(0), move |folded| {
+                sender.send(folded).ok();
+            });
+        caught_up.recv().ok();
+    }
+
+    /// Returns the hash that names the retry policy in every decision.
+    pub fn policy_hash(&self) -> &str {
+        &self.policy_hash
+    }
+}
+
+/// An authentic delivery.
+enum Admitted {
+    Prepared(Box<Prepared>),
+    Foreign { event_type: String },
+}

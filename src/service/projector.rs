@@ -1,0 +1,201 @@
+//! The projector: one thread that folds what the log commits, and only then answers.
+
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, Sender, unbounded};
+use state_machine::id::{SequenceNumber, World};
+use tokio::sync::watch;
+
+use super::cache::UserCache;
+use crate::log::Log;
+use crate::projections::catch_up::catch_up;
+use crate::projections::store::{Projections, StoreError};
+
+/// How long a failed fold waits for the next try.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// An event is durable, but the projections could not be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the event is durable, but not in the projections yet")]
+pub struct NotFolded;
+
+type Reply = Box<dyn FnOnce(Result<(), NotFolded>) + Send>;
+
+/// An answer that waits until an entry is folded.
+struct Waiting {
+    sequence: SequenceNumber,
+    reply: Reply,
+}
+
+/// The thread, and what it publishes. Dropping it answers what waits, then ends the thread.
+pub(super) struct Projector {
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+    progress: watch::Receiver<Progress>,
+}
+
+/// How far the projector has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The first entry that is not folded; `None` until start-up has caught up.
+    pub cursor: Option<SequenceNumber>,
+    /// Whether the last try to fold failed; the next delivery tries again.
+    pub is_failing: bool,
+}
+
+impl Progress {
+    /// Returns whether an entry is in the projections.
+    pub fn has_folded(self, sequence: SequenceNumber) -> bool {
+        self.cursor.is_some_and(|cursor| cursor > sequence)
+    }
+}
+
+/// A way to wait for the projector. Bounded by the deliveries in flight, each of which waits for one entry.
+#[derive(Clone)]
+pub(super) struct Handle {
+    sender: Option<Sender<Waiting>>, // `None` once the projector is being dropped
+}
+
+impl Handle {
+    /// Calls `reply` once the entry is in the projections, or once folding it has failed.
+    pub(super) fn when_folded(
+        &self,
+        sequence: SequenceNumber,
+        reply: impl FnOnce(Result<(), NotFolded>) + Send + 'static,
+    ) {
+        let waiting = Waiting {
+            sequence,
+            reply: Box::new(reply),
+        };
+        let unsent = match &self.sender {
+            Some(sender) => sender.send(waiting).err().map(SendError::into_inner),
+            None => Some(waiting),
+        };
+        if let Some(unsent) = unsent {
+            (unsent.reply)(Err(NotFolded));
+        }
+    }
+}
+
+impl Projector {
+    /// Starts the thread, which catches up first.
+    pub(super) fn start(
+        log: Arc<Log>,
+        projections: Arc<Projections>,
+        users: Arc<UserCache>,
+    ) -> io::Result<Self> {
+        let (sender, receiver) = unbounded();
+        let (publish, progress) = watch::channel(Progress::default());
+        let thread = thread::Builder::new()
+            .name("projector".into())
+            .spawn(move || {
+                let forget = |world: &World, tag| users.forget(&(world.clone(), tag));
+                run_guarded(&receiver, &publish, || catch_up(&log, &projections, forget));
+            })?;
+        Ok(Self {
+            handle: Handle {
+                sender: Some(sender),
+            },
+            thread: Some(thread),
+            progress,
+        })
+    }
+
+    /// Returns a way to wait for the projector.
+    pub(super) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Returns whether start-up has caught up with the log.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.progress.borrow().cursor.is_some()
+    }
+
+    /// Returns a receiver of how far the projector has come.
+    pub(super) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+}
+
+impl Drop for Projector {
+    fn drop(&mut self) {
+        // The thread ends when nobody can wait for it any more: the log still answers what it has accepted.
+        self.handle.sender = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panics are caught and reported by the thread itself.
+            thread.join().ok();
+        }
+    }
+}
+
+/// Runs until nobody can wait any more. A bug ends it early, and must not look like health: deliveries are refused from
+/// then on, and what is folded stays behind.
+fn run_guarded(
+    waiting: &Receiver<Waiting>,
+    publish: &watch::Sender<Progress>,
+    catch_up: impl Fn() -> Result<SequenceNumber, StoreError>,
+) {
+    let run = AssertUnwindSafe(|| run(waiting, publish, catch_up));
+    if panic::catch_unwind(run).is_err() {
+        publish.send_modify(|progress| progress.is_failing = true);
+        tracing::error!("the projector ended with a bug: nothing is folded until a restart");
+    }
+}
+
+fn run(
+    waiting: &Receiver<Waiting>,
+    publish: &watch::Sender<Progress>,
+    catch_up: impl Fn() -> Result<SequenceNumber, StoreError>,
+) {
+    let fold = || {
+        let folded = catch_up();
+        publish.send_modify(|progress| {
+            progress.is_failing = folded.is_err();
+            progress.cursor = folded.as_ref().ok().copied().or(progress.cursor);
+        });
+        folded.map_err(|error| report(&error))
+    };
+    let mut folded = fold();
+    loop {
+        let first = match waiting.recv_timeout(RETRY_EVERY) {
+            Ok(first) => Some(first),
+            // Nobody may ask any more, if a balancer obeys `/readyz`: what failed is tried again all the same.
+            Err(RecvTimeoutError::Timeout) if folded.is_err() => None,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let batch: Vec<_> = first.into_iter().chain(waiting.try_iter()).collect();
+        let is_there = |cursor| batch.iter().all(|one| one.sequence < cursor);
+        if !folded.is_ok_and(is_there) {
+            folded = fold();
+        }
+        for Waiting { reply, .. } in batch {
+            reply(folded.map(|_| ()));
+        }
+    }
+}
+
+fn report(error: &StoreError) -> NotFolded {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::error!(%error, cause, "the projections stay behind the log");
+    NotFolded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bug_in_the_fold_is_published_as_a_failure() {
+        let (_sender, receiver) = unbounded();
+        let (publish, progress) = watch::channel(Progress::default());
+
+        run_guarded(&receiver, &publish, || panic!("a bug"));
+
+        assert!(progress.borrow().is_failing);
+    }
+}
