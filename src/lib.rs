@@ -12,7 +12,9 @@
     )
 )]
 
+pub mod http;
 pub mod log;
 pub mod projections;
 pub mod service;
 pub mod stripe;
+pub mod system;

@@ -1,0 +1,156 @@
+//! Errors: the one place that maps them to status codes. What happened inside is logged, and never shown.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use crate::log::AppendError;
+use crate::service::IngestError;
+use crate::service::read::ReadError;
+
+/// How long a client is asked to wait before it tries again.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// An answer other than success, in Stripe's shape.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct Error {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    param: Option<&'static str>,
+}
+
+impl Error {
+    /// Refuses a request that can never succeed as it is.
+    pub(super) fn invalid(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// Refuses a parameter.
+    pub(super) fn parameter(param: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            param: Some(param),
+            ..Self::invalid("parameter_invalid", message)
+        }
+    }
+
+    /// Says that nothing is known of what `param` names.
+    pub(super) fn missing(param: &'static str, message: impl Into<String>) -> Self {
+        let error = Self::new(StatusCode::NOT_FOUND, "resource_missing", message);
+        Self {
+            param: Some(param),
+            ..error
+        }
+    }
+
+    /// Says that the request may succeed later.
+    pub(super) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+    }
+
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            param: None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Detail<'a>,
+}
+
+#[derive(Serialize)]
+struct Detail<'a> {
+    r#type: &'static str,
+    code: &'static str,
+    message: &'a str,
+    param: Option<&'static str>,
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let r#type = if self.status.is_server_error() {
+            "api_error"
+        } else {
+            "invalid_request_error"
+        };
+        let error = Detail {
+            r#type,
+            code: self.code,
+            message: &self.message,
+            param: self.param,
+        };
+        let mut response = HttpResponse::build(self.status);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        }
+        response.json(Body { error })
+    }
+}
+
+impl From<IngestError> for Error {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Authentication(error) => {
+                // Anyone can send a forged delivery: it is no failure of ours, and worth no more than a debug line.
+                tracing::debug!(rule = error.code(), "a delivery was not authentic");
+                Self::invalid(error.code(), error.to_string())
+            }
+            IngestError::Append(AppendError::QueueFull) => {
+                Self::unavailable("overloaded", "too many deliveries wait; deliver again")
+            }
+            IngestError::Append(AppendError::DiskFull) => {
+                Self::unavailable("disk_full", "the disk is full; deliver again")
+            }
+            IngestError::Append(AppendError::Closing) => {
+                Self::unavailable("closing", "the service is closing; deliver again")
+            }
+            IngestError::Append(AppendError::Stopped(_)) => {
+                Self::unavailable("writes_stopped", "the log accepts nothing; deliver again")
+            }
+            IngestError::NotFolded(_) => {
+                Self::unavailable("not_projected", "the projections are behind; deliver again")
+            }
+            IngestError::Random(error) => {
+                tracing::error!(%error, "a payload could not be sealed");
+                Self::unavailable(
+                    "not_sealed",
+                    "the payload could not be sealed; deliver again",
+                )
+            }
+        }
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotReady => {
+                Self::unavailable("not_ready", "the projections are catching up; ask again")
+            }
+            ReadError::PositionUnknown => Self::invalid(
+                "resource_missing",
+                "`starting_after` or `ending_before` names nothing that is known in this world",
+            ),
+            ReadError::Store(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, cause, "a projection could not be read");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "a projection could not be read; the service's own log says why",
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Floor 5, HTTP: translates requests into questions and answers into JSON. Decides nothing.
+
+mod anomalies;
+mod answer;
+mod error;
+mod health;
+mod parameters;
+mod sessions;
+mod users;
+mod webhook;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{App, HttpResponse, HttpServer, Resource, ResponseError, Route};
+use state_machine::id::{SequenceNumber, World};
+use state_machine::time::{ReceivedAt, Timestamp};
+
+use crate::service::Service;
+use error::Error;
+use parameters::Parameters;
+
+/// How requests are served. Every bound has a safe default in the configuration.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How large the body of a delivery may be.
+    pub body_bytes_max: usize,
+    /// How long a client may take to send a body.
+    pub body_timeout: Duration,
+    /// How long a client may take to send the head of its first request.
+    pub head_timeout: Duration,
+    /// How long a connection without a request stays open.
+    pub keep_alive: Duration,
+    /// How many connections each worker holds.
+    pub connections_per_worker_max: usize,
+    /// How many threads serve requests.
+    pub workers: usize,
+    /// How long a request with `min_sequence` waits.
+    pub min_sequence_wait_max: Duration,
+    /// How many elements a list holds that asks for no `limit`.
+    pub list_limit_default: usize,
+    /// The greatest `limit`.
+    pub list_limit_max: usize,
+    /// The world of a request that names none.
+    pub default_world: World,
+    /// How long open requests may take to end.
+    pub shutdown: Duration,
+    /// The clock of the service.
+    pub clock: fn() -> ReceivedAt,
+}
+
+/// What every handler shares.
+struct Shared {
+    /// Weak, so that whoever opened the service also closes it, and not the last worker thread to end.
+    service: Weak<Service>,
+    options: Options,
+}
+
+impl Shared {
+    fn service(&self) -> Result<Arc<Service>, Error> {
+        let closing = || Error::unavailable("closing", "the service is closing; ask again");
+        self.service.upgrade().ok_or_else(closing)
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp((self.options.clock)().0.div_euclid(1000))
+    }
+
+    /// Takes `livemode`, `account` and `min_sequence`, and waits until the projections hold that entry.
+    async fn world(&self, parameters: &mut Parameters) -> Result<World, Error> {
+        let world = parameters.world(&self.options.default_world)?;
+        if let Some(sequence) = parameters.number("min_sequence")? {
+            self.wait_for(SequenceNumber(sequence)).await?;
+        }
+        Ok(world)
+    }
+
+    async fn wait_for(&self, sequence: SequenceNumber) -> Result<(), Error> {
+        let mut progress = self.service()?.progress();
+        let reached = progress.wait_for(|progress| progress.has_folded(sequence));
+        match tokio::time::timeout(self.options.min_sequence_wait_max, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Error::unavailable(
+                "min_sequence_not_reached",
+                "the projections have not reached `min_sequence`; ask again",
+            )),
+        }
+    }
+}
+
+/// The paths, and what answers them: the only list there is.
+fn routes(config: &mut ServiceConfig) {
+    config
+        .service(at("/webhooks/stripe", web::post().to(webhook::receive)))
+        .service(at("/v1/users", web::get().to(users::list)))
+        .service(at("/v1/users/{id}", web::get().to(users::show)))
+        .service(at("/v1/sessions", web::get().to(sessions::list)))
+        .service(at("/v1/sessions/{id}", web::get().to(sessions::show)))
+        .service(at(
+            "/v1/sessions/{id}/history",
+            web::get().to(sessions::history),
+        ))
+        .service(at("/v1/anomalies", web::get().to(anomalies::list)))
+        .service(at("/healthz", web::get().to(health::alive)))
+        .service(at("/readyz", web::get().to(health::ready)))
+        .default_service(web::to(unknown_path));
+}
+
+fn at(path: &str, route: Route) -> Resource {
+    web::resource(path)
+        .route(route)
+        .default_service(web::to(other_method))
+}
+
+async fn unknown_path() -> HttpResponse {
+    Error::new(
+        StatusCode::NOT_FOUND,
+        "path_unknown",
+        "there is no such path",
+    )
+    .error_response()
+}
+
+async fn other_method() -> HttpResponse {
+    let message = "this path does not answer that method";
+    Error::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+    )
+    .error_response()
+}
+
+/// Starts to serve on a listener.
+///
+/// The server runs while the returned future is polled, and ends when its handle is stopped: it then accepts nothing,
+/// and lets open requests end. Closing the service is left to its owner.
+pub fn serve(
+    service: &Arc<Service>,
+    options: &Options,
+    listener: TcpListener,
+) -> io::Result<Server> {
+    let shared = Data::new(Shared {
+        service: Arc::downgrade(service),
+        options: options.clone(),
+    });
+    let app = move || {
+        App::new()
+            .app_data(Data::clone(&shared))
+            .wrap(from_fn(identify))
+            .configure(routes)
+    };
+    let server = HttpServer::new(app)
+        .workers(options.workers)
+        .max_connections(options.connections_per_worker_max)
+        .client_request_timeout(options.head_timeout)
+        .keep_alive(options.keep_alive)
+        .shutdown_timeout(options.shutdown.as_secs())
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+/// Gives each response an id of its own.
+async fn identify(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let mut response = next.call(request).await?;
+    let id = format!("req_{}", uuid::Uuid::now_v7().simple());
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("request-id"), id);
+    }
+    Ok(response)
+}

@@ -1,0 +1,236 @@
+//! `/v1/users`: the standing of a user, and whether they may try again.
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use serde_json::{Value, json};
+use state_machine::id::{AccountId, SessionId, UserTag, World};
+use state_machine::retry::reason::Reason;
+use state_machine::retry::{Decision, Outcome};
+
+use super::Shared;
+use super::answer::{List, found};
+use super::error::Error;
+use super::parameters::Parameters;
+use super::sessions::{LastErrorAtJson, SessionSummary, status};
+use crate::service::Service;
+use crate::service::sessions::UserName;
+use crate::service::users::{UserAnswer, UserFilter};
+use crate::stripe::user_reference::UserReference;
+
+/// What an unreadable user reference reads as, after Stripe's own word for erased texts.
+const REDACTED: &str = "[redacted]";
+const TAG_PREFIX: &str = "tag_";
+
+/// `GET /v1/users/{id}`
+pub(super) async fn show(
+    request: HttpRequest,
+    id: Path<String>,
+    shared: Data<Shared>,
+) -> Result<HttpResponse, Error> {
+    let mut parameters = Parameters::of(&request)?;
+    let world = shared.world(&mut parameters).await?;
+    parameters.finish()?;
+    let unknown = || Error::missing("id", "no session of this world names that user");
+    let reference = UserReference::new(&id).ok_or_else(unknown)?;
+    let service = shared.service()?;
+    let tag = service.user_tag(&reference);
+    let user = service
+        .user(&world, tag, shared.now())?
+        .ok_or_else(unknown)?;
+    found(
+        &request,
+        &UserJson::of(&user, reference.expose(), &world, service.policy_hash()),
+    )
+}
+
+/// `GET /v1/users`
+pub(super) async fn list(
+    request: HttpRequest,
+    shared: Data<Shared>,
+) -> Result<HttpResponse, Error> {
+    let mut parameters = Parameters::of(&request)?;
+    let world = shared.world(&mut parameters).await?;
+    let limit = parameters.limit(&shared.options)?;
+    let service = shared.service()?;
+    let position = parameters.position(|text| place(&service, text))?;
+    let filter = UserFilter {
+        status: parameters.status()?,
+        outcome: parameters.outcome()?,
+        remaining_max: parameters.number("remaining_max")?,
+    };
+    parameters.finish()?;
+
+    let page = service.users(&world, &filter, position, limit, shared.now())?;
+    let policy = service.policy_hash();
+    let mut list = List::of("/v1/users", &page.users, |(name, user)| {
+        UserJson::of(user, text_of(name), &world, policy)
+    });
+    list.scanned_to = page.scanned_to.map(tag_text);
+    found(&request, &list)
+}
+
+/// Returns where a user stands in the list: named by reference, or by `tag`, which outlasts an erasure.
+fn place(service: &Service, text: &str) -> Option<UserTag> {
+    let digits = text
+        .strip_prefix(TAG_PREFIX)
+        .filter(|digits| digits.len() == 32);
+    let mut tag = [0; 16];
+    match digits.map(|digits| hex::decode_to_slice(digits, &mut tag)) {
+        Some(Ok(())) => Some(UserTag(tag)),
+        Some(Err(_)) | None => Some(service.user_tag(&UserReference::new(text)?)),
+    }
+}
+
+fn tag_text(tag: UserTag) -> String {
+    format!("{TAG_PREFIX}{}", hex::encode(tag.0))
+}
+
+/// Returns what a user's name reads as.
+pub(super) fn text_of(name: &UserName) -> &str {
+    match name {
+        UserName::Reference(reference) => reference.expose(),
+        UserName::Redacted => REDACTED,
+    }
+}
+
+#[derive(Serialize)]
+struct UserJson<'a> {
+    object: &'static str,
+    id: &'a str,
+    tag: String,
+    livemode: bool,
+    account: Option<&'a str>,
+    status: Option<&'static str>,
+    since: Option<i64>,
+    current_session: Option<&'a str>,
+    attempts: AttemptsJson,
+    last_error: Option<LastErrorAtJson<'a>>,
+    reversed: bool,
+    decision: DecisionJson<'a>,
+    sessions: Vec<SessionSummary<'a>>,
+    anomalies: usize,
+    sequence: u64,
+}
+
+#[derive(Serialize)]
+struct AttemptsJson {
+    total: u32,
+    in_window: u32,
+    limit: u32,
+}
+
+impl<'a> UserJson<'a> {
+    fn of(user: &'a UserAnswer, id: &'a str, world: &'a World, policy: &'a str) -> Self {
+        let standing = user.standing();
+        Self {
+            object: "user_standing",
+            id,
+            tag: tag_text(user.tag),
+            livemode: world.livemode,
+            account: world.account.as_ref().map(AccountId::as_str),
+            status: status(standing.status()),
+            since: standing.since().map(|since| since.0),
+            current_session: standing.current().map(|(id, _)| id.as_str()),
+            attempts: AttemptsJson {
+                total: standing.attempts_total(),
+                in_window: user.decision.attempts_in_window,
+                limit: user.decision.limit,
+            },
+            last_error: standing.last_error().map(LastErrorAtJson::of),
+            reversed: standing.is_reversed(),
+            decision: DecisionJson::of(&user.decision, policy),
+            sessions: standing
+                .sessions
+                .iter()
+                .map(|(id, session)| SessionSummary::of(id, session))
+                .collect(),
+            anomalies: user
+                .sessions
+                .iter()
+                .map(|known| known.anomalies.len())
+                .sum(),
+            sequence: user.last_sequence().0,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DecisionJson<'a> {
+    outcome: &'static str,
+    remaining: u32,
+    retry_at: Option<i64>,
+    resume_session: Option<&'a str>,
+    policy: &'a str,
+    reasons: Vec<Value>,
+}
+
+impl<'a> DecisionJson<'a> {
+    fn of(decision: &'a Decision, policy: &'a str) -> Self {
+        let (remaining, retry_at, resume) = match &decision.outcome {
+            Outcome::Allowed { remaining, resume } => (*remaining, None, resume.as_ref()),
+            Outcome::LimitReached { retry_at } => (0, *retry_at, None),
+            Outcome::CoolingDown { retry_at } => (0, Some(*retry_at), None),
+            Outcome::AlreadyVerified
+            | Outcome::InProgress
+            | Outcome::Blocked
+            | Outcome::Final
+            | Outcome::AlternativeRequired => (0, None, None),
+        };
+        Self {
+            outcome: decision.outcome.as_str(),
+            remaining,
+            retry_at: retry_at.map(|time| time.0),
+            resume_session: resume.map(SessionId::as_str),
+            policy,
+            reasons: decision.reasons.iter().map(reason).collect(),
+        }
+    }
+}
+
+fn reason(reason: &Reason) -> Value {
+    let mut json = match reason {
+        Reason::SessionVerified { session, at } => {
+            json!({ "session": session.as_str(), "at": at.0 })
+        }
+        Reason::SessionProcessing { session, since } => {
+            json!({ "session": session.as_str(), "since": since.0 })
+        }
+        Reason::Block { id, at, expires } | Reason::Reset { id, at, expires } => {
+            json!({ "override": id.as_str(), "at": at.0, "expires": expires.map(|time| time.0) })
+        }
+        Reason::Error {
+            session,
+            code,
+            class,
+            at,
+        } => json!({
+            "session": session.as_str(), "code": code.as_str(), "class": class.as_str(), "at": at.0,
+        }),
+        Reason::Attempt {
+            session,
+            at,
+            leaves_at,
+        } => {
+            json!({ "session": session.as_str(), "at": at.0, "leaves_at": leaves_at.0 })
+        }
+        Reason::Cooldown {
+            failures,
+            last_at,
+            seconds,
+        } => {
+            json!({ "failures": failures, "last_at": last_at.0, "seconds": seconds })
+        }
+        Reason::Grant {
+            id,
+            attempts,
+            expires,
+        } => {
+            json!({ "override": id.as_str(), "attempts": attempts, "expires": expires.map(|time| time.0) })
+        }
+    };
+    if let Value::Object(members) = &mut json {
+        members.insert("reason".to_owned(), reason.as_str().into());
+    }
+    json
+}

@@ -1,0 +1,83 @@
+//! `POST /webhooks/stripe`: 200 only once the event is durable and folded.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderValue;
+use actix_web::web::{Bytes, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::error::Error;
+use super::{Options, Shared};
+use crate::service::Ingested;
+use crate::stripe::signature::Delivery;
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer<'a> {
+    Recorded {
+        received: bool,
+        sequence: u64,
+        duplicate: bool,
+    },
+    Ignored {
+        received: bool,
+        ignored: &'a str,
+    },
+}
+
+pub(super) async fn receive(
+    request: HttpRequest,
+    payload: Payload,
+    shared: Data<Shared>,
+) -> Result<HttpResponse, Error> {
+    let body = body_of(payload, &shared.options).await?;
+    let (sender, answer) = oneshot::channel();
+    let delivery = Delivery {
+        signature_header: request
+            .headers()
+            .get("stripe-signature")
+            .map(HeaderValue::as_bytes),
+        body: &body,
+        received_at: (shared.options.clock)(),
+    };
+    shared.service()?.ingest(delivery, move |ingested| {
+        // A client that has gone is not told; its event is durable, and it will deliver again.
+        drop(sender.send(ingested));
+    });
+    let lost = |_| Error::unavailable("closing", "the service is closing; deliver again");
+    Ok(
+        HttpResponse::Ok().json(match &answer.await.map_err(lost)?? {
+            Ingested::Recorded(appended) => Answer::Recorded {
+                received: true,
+                sequence: appended.sequence.0,
+                duplicate: appended.duplicate,
+            },
+            Ingested::Ignored { event_type } => Answer::Ignored {
+                received: true,
+                ignored: event_type,
+            },
+        }),
+    )
+}
+
+async fn body_of(payload: Payload, options: &Options) -> Result<Bytes, Error> {
+    let body = payload.to_bytes_limited(options.body_bytes_max);
+    match tokio::time::timeout(options.body_timeout, body).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Err(_))) => Err(Error::invalid(
+            "body_broken_off",
+            "the body did not arrive whole",
+        )),
+        Ok(Err(_)) => Err(Error::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("the body is larger than {} bytes", options.body_bytes_max),
+        )),
+        Err(_) => Err(Error::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_too_slow",
+            "the body did not arrive in time",
+        )),
+    }
+}
