@@ -1,0 +1,167 @@
+//! The configuration: one TOML file, environment variables above it, flags above both.
+//!
+//! Every setting is declared once, in `settings` (the two secrets in `secrets`); everything else reads declarations.
+//! A configuration that exists has been checked: every value lies within its bounds and the secrets are fit for use.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use state_machine::id::World;
+use state_machine::retry::policy::Policy;
+use state_machine::time::ReceivedAt;
+
+pub mod declaration;
+pub mod error;
+pub mod reference;
+pub mod secrets;
+pub mod settings;
+pub mod sources;
+pub mod value;
+
+use crate::http;
+use crate::log::keys::MasterKey;
+use crate::log::{Options, RandomError};
+use crate::stripe::secret::Secrets;
+use declaration::Declaration;
+use error::ConfigurationError;
+use settings::Settings;
+use sources::{Sources, Values};
+
+/// What `avow serve` runs on.
+pub struct Configuration {
+    /// Everything but the secrets.
+    pub settings: Settings,
+    /// The directory that holds the log and the projections.
+    pub data_dir: PathBuf,
+    /// What authenticates deliveries.
+    pub webhook_secrets: Secrets,
+    /// What every other key is derived from.
+    pub master_key: MasterKey,
+}
+
+impl Configuration {
+    /// Reads the sources and the secrets, or says what is wrong.
+    pub fn load(sources: &Sources<'_>) -> Result<Self, ConfigurationError> {
+        let settings = Settings::load(sources)?;
+        let data_dir = settings
+            .server
+            .data_dir
+            .clone()
+            .ok_or(ConfigurationError::DataDirMissing)?;
+        let webhook_secrets = secrets::webhook_secrets(
+            settings.webhook.secrets_file.as_deref(),
+            sources.environment,
+        )?;
+        let master_key_file = settings.server.master_key_file.as_deref();
+        let master_key =
+            secrets::master_key(master_key_file, Some(&data_dir), sources.environment)?;
+        Ok(Self {
+            settings,
+            data_dir,
+            webhook_secrets,
+            master_key,
+        })
+    }
+}
+
+impl Settings {
+    /// Reads the sources without the secrets, or says what is wrong.
+    pub fn load(sources: &Sources<'_>) -> Result<Self, ConfigurationError> {
+        Self::from_values(&Values::read(sources)?)?.checked()
+    }
+
+    /// Returns the settings if they fit each other.
+    fn checked(self) -> Result<Self, ConfigurationError> {
+        let listen = self.server.listen;
+        if !listen.ip().is_loopback() && !self.server.allow_unauthenticated_network {
+            return Err(ConfigurationError::UnauthenticatedNetwork { listen });
+        }
+        if self.http.list_limit_default > self.http.list_limit_max {
+            return Err(ConfigurationError::Exceeds {
+                smaller: "http.list_limit_default",
+                smaller_value: self.http.list_limit_default,
+                greater: "http.list_limit_max",
+                greater_value: self.http.list_limit_max,
+            });
+        }
+        Ok(self)
+    }
+
+    /// Returns how the log is opened.
+    pub fn log_options(&self, random: fn(&mut [u8]) -> Result<(), RandomError>) -> Options {
+        let log = &self.log;
+        Options {
+            queue_entries_max: log.queue_entries_max,
+            group_entries_max: log.group_entries_max,
+            journal_segment_bytes: log.journal_segment_bytes,
+            journal_retention: log.journal_retention,
+            sled_cache_bytes: log.sled_cache_bytes,
+            index_cache_bytes: log.index_cache_bytes,
+            disk_free_bytes_min: log.disk_free_bytes_min,
+            ballast_bytes: log.ballast_bytes,
+            random,
+        }
+    }
+
+    /// Returns how requests are served.
+    pub fn http_options(&self, clock: fn() -> ReceivedAt) -> http::Options {
+        let http = &self.http;
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let workers = http.workers.unwrap_or_else(cores);
+        http::Options {
+            body_bytes_max: self.webhook.body_bytes_max,
+            body_timeout: Duration::from_secs(http.body_timeout_seconds),
+            head_timeout: Duration::from_secs(http.head_timeout_seconds),
+            keep_alive: Duration::from_secs(http.keep_alive_seconds),
+            connections_per_worker_max: http.connections_max.div_ceil(workers),
+            workers,
+            min_sequence_wait_max: Duration::from_secs(http.min_sequence_wait_seconds_max),
+            list_limit_default: http.list_limit_default,
+            list_limit_max: http.list_limit_max,
+            default_world: self.default_world(),
+            shutdown: Duration::from_secs(http.shutdown_seconds),
+            clock,
+        }
+    }
+
+    /// Returns the retry policy.
+    pub fn retry_policy(&self) -> Policy {
+        let retry = &self.retry;
+        Policy {
+            attempts_max: retry.attempts_max,
+            window_seconds: retry.window_seconds,
+            cooldown_seconds: retry.cooldown_seconds,
+            cooldown_factor: retry.cooldown_factor,
+            cooldown_max_seconds: retry.cooldown_max_seconds,
+            classes: retry.classes.clone(),
+        }
+    }
+
+    /// Returns the world of a request that names none.
+    pub fn default_world(&self) -> World {
+        World {
+            livemode: self.default_world.livemode,
+            account: self.default_world.account.clone(),
+        }
+    }
+}
+
+/// Returns every declaration, the secrets' first.
+pub fn declarations() -> impl Iterator<Item = &'static Declaration> {
+    secrets::DECLARATIONS.iter().chain(settings::DECLARATIONS)
+}
+
+/// Returns a variable of this process's environment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the environment"
+)]
+pub fn environment(name: &str) -> Option<String> {
+    match std::env::var(name) {
+        Ok(value) => Some(value),
+        Err(std::env::VarError::NotPresent) => None,
+        // What is no text is marked as such, and no setting and no secret accepts the mark.
+        Err(std::env::VarError::NotUnicode(value)) => Some(value.to_string_lossy().into_owned()),
+    }
+}
