@@ -1,0 +1,73 @@
+//! The command line: translates, calls, prints; decides nothing. Data goes to stdout, talk to stderr.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod config;
+mod demo;
+mod keys;
+mod output;
+mod serve;
+mod server;
+mod signal;
+mod simulate;
+pub mod simulation;
+mod sources;
+mod trace;
+
+/// Turn Stripe Identity webhooks into an answer that a company can act on and prove
+///
+/// Avow keeps every signed event that Stripe sends in an append-only log, folds the log into the standing of each user,
+/// and answers who is verified, why, since when, and whether this person may try again.
+///
+/// Start with `avow demo`, which needs nothing. Exit codes: 0 good, 1 the check found something, 2 could not check.
+#[derive(Debug, Parser)]
+#[command(name = "avow", version, term_width = 80)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+    Config(config::Arguments),
+    Keys(keys::Arguments),
+    Simulate(simulate::Arguments),
+    Demo(demo::Arguments),
+}
+
+/// What a command came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// All is well.
+    Good,
+    /// The check found something.
+    Found,
+}
+
+impl Verdict {
+    fn good_if(is_good: bool) -> Self {
+        if is_good { Self::Good } else { Self::Found }
+    }
+}
+
+/// Runs a command, and returns its exit code.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let verdict = match arguments.command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+    };
+    match verdict {
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Found) => ExitCode::from(1),
+        Err(error) => {
+            output::talk(&format!("avow: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The whole server in one function: configuration → service → HTTP, until it is asked to stop.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::config::Configuration;
+use crate::service::Service;
+use crate::{http, service, system};
+
+/// Serves until what `stop` returns has ended. `started` is told the address once connections are accepted there; by
+/// then `stop` was called, so that no wish to stop is missed.
+pub(super) fn run<Stopped: Future<Output = ()>>(
+    configuration: Configuration,
+    started: impl FnOnce(SocketAddr) -> io::Result<()>,
+    stop: impl FnOnce() -> io::Result<Stopped>,
+) -> anyhow::Result<()> {
+    let Configuration {
+        settings,
+        data_dir,
+        webhook_secrets,
+        master_key,
+    } = configuration;
+    let options = service::Options {
+        secrets: webhook_secrets,
+        tolerance_seconds: settings.webhook.tolerance_seconds,
+        user_reference_sources: settings.webhook.user_reference_sources.clone(),
+        policy: settings.retry_policy(),
+        master_key,
+        log: settings.log_options(system::fill_random),
+        projections_cache_bytes: settings.projections.cache_bytes,
+        users_cached_max: settings.projections.users_cached_max,
+    };
+    let (service, repairs) = Service::open(&data_dir, options)
+        .with_context(|| format!("cannot open the data in {}", data_dir.display()))?;
+    for repair in repairs {
+        tracing::warn!("{repair}");
+    }
+    let service = Arc::new(service);
+
+    let listen = settings.server.listen;
+    let listener =
+        TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    let address = listener.local_addr()?;
+    actix_web::rt::System::new().block_on(async {
+        let stopped = stop()?;
+        let server = http::serve(&service, &settings.http_options(system::now), listener)?;
+        let handle = server.handle();
+        let mut serving = tokio::spawn(server);
+        started(address)?;
+        tracing::info!(%address, "serving");
+        tokio::select! {
+            () = stopped => {}
+            ended = &mut serving => {
+                ended??;
+                anyhow::bail!("the server ended by itself");
+            }
+        }
+        tracing::info!("stopping: no new connections, open requests end");
+        handle.stop(true).await;
+        anyhow::Ok(serving.await??)
+    })
+    // The service ends here, on this thread: its log commits and answers what it had accepted, and syncs.
+}
