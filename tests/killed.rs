@@ -1,0 +1,170 @@
+//! The process is killed at any moment, again and again on one data directory: what was acknowledged is there, once.
+
+use std::fs;
+use std::path::Path;
+
+use avow::cli::simulation::check;
+use avow::cli::simulation::plan::Plan;
+use avow::cli::simulation::population::{Population, START_SECONDS_BEFORE_NOW};
+use avow::cli::simulation::scenario::Delivery as Sent;
+use avow::cli::simulation::scenarios::SCENARIOS;
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::support::ledger::{Answer, Ledger};
+use crate::support::process::{Process, serve};
+use crate::support::seed::Seed;
+use crate::support::strace::{self, Trace};
+
+const CONNECTIONS: usize = 8;
+const LISTS: [&str; 3] = ["/v1/users", "/v1/sessions", "/v1/anomalies"];
+const SEGMENT: &str = "log/journal/00000000000000000000.segment";
+/// What changes files and their names, makes them durable, sends answers, and wakes other threads.
+const CALLS: &str = "pwrite64,write,writev,fdatasync,fsync,sync_file_range,rename,renameat,mkdir,unlink,ftruncate,\
+                     fallocate,sendto";
+
+/// Returns populations, each with users of its own, who live through every scenario.
+fn populations(count: u64) -> Vec<Population> {
+    let start = avow::system::now_seconds().plus_seconds(-START_SECONDS_BEFORE_NOW);
+    (0..count).map(|seed| Population { seed, start }).collect()
+}
+
+/// Returns every signed event of a population once, in no order.
+fn bodies(population: Population) -> impl Iterator<Item = Vec<u8>> {
+    let plan = Plan::new(population, SCENARIOS, 1).shuffled();
+    let messages = (0..plan.len()).filter_map(move |index| plan.message(index));
+    let mut bodies: Vec<_> = messages
+        .filter(|message| message.delivery != Sent::Forged)
+        .map(|message| message.body.into_bytes())
+        .collect();
+    let mut seen = std::collections::BTreeSet::new();
+    bodies.retain(|body| seen.insert(body.clone()));
+    bodies.into_iter()
+}
+
+fn everything(process: &Process) -> Vec<Vec<Value>> {
+    LISTS.iter().map(|path| process.list(path)).collect()
+}
+
+/// Asserts that what is served follows from the log alone: from the log folded afresh, and from the same deliveries in
+/// a server that nothing ever happened to.
+fn assert_served_follows_from_the_log(directory: &Path, ledger: &mut Ledger) {
+    let process = Process::start(directory);
+    ledger.assert_all_kept(&process);
+    let served = everything(&process);
+    process.stop();
+
+    fs::remove_dir_all(directory.join("projections")).unwrap();
+    let process = Process::start(directory);
+    let bodies = ledger.bodies_in_order(&process);
+    assert_eq!(everything(&process), served, "folded afresh");
+    process.stop();
+
+    let undisturbed = tempdir().unwrap();
+    let process = Process::start(undisturbed.path());
+    for (sequence, body) in (0..).zip(bodies) {
+        let recorded = Answer::Recorded {
+            sequence,
+            duplicate: false,
+        };
+        assert_eq!(Answer::to(&process, body), recorded);
+    }
+    assert_eq!(everything(&process), served, "undisturbed");
+}
+
+#[test]
+fn what_was_acknowledged_outlives_a_kill_at_any_moment() {
+    let directory = tempdir().unwrap();
+    let seed = Seed::new();
+    let mut dice = seed.dice();
+    let mut ledger = Ledger::default();
+
+    for population in populations(12) {
+        let process = Process::start(directory.path());
+        ledger.assert_kept(&process);
+        let fatal = usize::try_from(dice.roll(50)).unwrap();
+        ledger.deliver(&process, CONNECTIONS, bodies(population), |number| {
+            if number == fatal {
+                process.kill();
+            }
+        });
+    }
+
+    assert!(ledger.acknowledged() > 0);
+    assert_served_follows_from_the_log(directory.path(), &mut ledger);
+}
+
+#[test]
+fn what_was_kept_without_an_answer_is_found_when_it_is_delivered_again() {
+    let directory = tempdir().unwrap();
+    let seed = Seed::new();
+    let mut dice = seed.dice();
+    let mut ledger = Ledger::default();
+    let populations = populations(6);
+
+    let mut process = Process::start(directory.path());
+    for population in populations.iter().copied() {
+        let fatal = usize::try_from(dice.roll(50)).unwrap();
+        ledger.deliver(&process, CONNECTIONS, bodies(population), |number| {
+            if number == fatal {
+                process.kill();
+            }
+        });
+        process.wait();
+        process = Process::start(directory.path());
+        ledger.redeliver(&process);
+        ledger.assert_kept(&process);
+    }
+
+    let of = |population: Population| SCENARIOS.iter().map(move |one| population.user(one, 1));
+    for user in populations.into_iter().flat_map(of) {
+        let standing = process.read(&format!("/v1/users/{}", user.reference));
+        let session = standing["current_session"].as_str().unwrap();
+        let session = process.read(&format!("/v1/sessions/{session}"));
+        let differences = check::compare(&user.scenario.end, &standing, &session);
+        assert_eq!(differences, Vec::<String>::new(), "{}", user.reference);
+    }
+    drop(process);
+    assert_served_follows_from_the_log(directory.path(), &mut ledger);
+}
+
+#[test]
+fn a_kill_between_any_two_steps_loses_nothing() {
+    if !strace::is_present() {
+        return;
+    }
+    let directory = tempdir().unwrap();
+    let data = directory.path().join("data");
+    let mut ledger = Ledger::default();
+    let mut populations = populations(1_000).into_iter();
+    // Before a thread's call of that number: while the data directory is made, while it is opened again, and later.
+    let anywhere = [1, 5, 12, 22, 35].map(|number| (None, CALLS, number));
+    #[rustfmt::skip]
+    let steps = [
+        (Some(SEGMENT),             "pwrite64",  2), // the bytes are lost
+        (Some(SEGMENT),             "fdatasync", 2), // the bytes are kept, and not known to be
+        (None,                      "sendto",    4), // the event is kept, and its answer lost
+        (Some("log/sled/db"),       "pwrite64",  2),
+        (Some("log/index/0.jnl"),   "write",     2),
+        (Some("projections/0.jnl"), "write",     2),
+    ];
+
+    for (file, calls, number) in anywhere.into_iter().chain(steps) {
+        let trace = Trace::in_directory(directory.path());
+        let file = file.map(|file| data.join(file));
+        let fault = format!("{calls}:signal=KILL:when={number}");
+        let watched = trace.of(&serve(&data), file.as_deref(), calls, Some(&fault));
+        if let Ok(process) = Process::of(watched) {
+            let is_struck = populations.any(|population| {
+                let lost = ledger.deliver(&process, CONNECTIONS, bodies(population), |_| {});
+                !lost.is_empty()
+            });
+            assert!(is_struck, "{fault} struck nobody");
+        }
+
+        ledger.assert_kept(&Process::start(&data));
+    }
+
+    assert!(ledger.acknowledged() > 0);
+    assert_served_follows_from_the_log(&data, &mut ledger);
+}

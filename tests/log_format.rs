@@ -1,0 +1,317 @@
+//! The stored bytes: held by golden files, read back as they were, and refused where a newer version wrote
+//! them.
+
+use std::fs;
+use std::path::Path;
+
+use avow::log::entry::{Fact, Leaf, PayloadDigest, SessionFact, UnreadableFact};
+use avow::log::leaf::LeafError;
+use avow::stripe::decode::{EventForm, Unreadable, UnreadableReason};
+use avow::stripe::secret::SecretFingerprint;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::FileFailurePersistence;
+use state_machine::event::{Event, EventType, LastError, RedactionStatus, Status};
+use state_machine::id::{
+    AccountId, ErrorCode, EventId, ReportId, SequenceNumber, SessionId, UserTag, World,
+};
+use state_machine::time::{ReceivedAt, Timestamp};
+
+use crate::support::log::{Home, assert_holds_events, copy};
+
+fn full_fact() -> SessionFact {
+    SessionFact {
+        world: World {
+            livemode: true,
+            account: Some(AccountId::parse("acct_1").unwrap()),
+        },
+        session: SessionId::parse("vs_1").unwrap(),
+        form: EventForm::Snapshot,
+        event: Event {
+            id: EventId::parse("evt_1").unwrap(),
+            event_type: EventType::RequiresInput,
+            created: Timestamp(1_760_000_075),
+            session_created: Some(Timestamp(1_760_000_000)),
+            status: Some(Status::Other("paused".into())),
+            last_error: Some(LastError {
+                code: Some(ErrorCode::parse("document_expired").unwrap()),
+            }),
+            report: Some(ReportId::parse("vr_1").unwrap()),
+            redaction: Some(RedactionStatus::Processing),
+            user: Some(UserTag([0xaa; 16])),
+        },
+        api_version: Some("2026-10-28.endive".to_owned()),
+    }
+}
+
+fn empty_fact() -> SessionFact {
+    let event = Event {
+        session_created: None,
+        status: None,
+        last_error: None,
+        report: None,
+        redaction: None,
+        user: None,
+        event_type: EventType::Canceled,
+        ..full_fact().event
+    };
+    let world = World {
+        livemode: false,
+        account: None,
+    };
+    SessionFact {
+        world,
+        form: EventForm::Thin,
+        event,
+        api_version: None,
+        ..full_fact()
+    }
+}
+
+fn leaf(fact: Fact) -> Leaf {
+    Leaf {
+        sequence: SequenceNumber(0x0102_0304),
+        received_at: ReceivedAt(1_760_000_076_123),
+        secret: SecretFingerprint([1, 2, 3, 4, 5, 6, 7, 8]),
+        fact,
+        payload: PayloadDigest {
+            sealed_sha256: [0x11; 32],
+            commitment: [0x22; 32],
+            plaintext_bytes: 1_614,
+        },
+    }
+}
+
+fn leaves() -> Vec<(&'static str, Leaf)> {
+    let unreadable = |event: Option<&str>| {
+        let event = event.map(|id| EventId::parse(id).unwrap());
+        let unreadable = Unreadable {
+            reason: UnreadableReason::NotJson,
+            event,
+        };
+        Fact::Unreadable(UnreadableFact {
+            unreadable,
+            body_tag: [0xbb; 16],
+        })
+    };
+    vec![
+        ("event_full", leaf(Fact::Event(full_fact()))),
+        ("event_empty", leaf(Fact::Event(empty_fact()))),
+        ("conflict", leaf(Fact::Conflict(full_fact()))),
+        ("unreadable", leaf(unreadable(None))),
+        ("unreadable_with_id", leaf(unreadable(Some("evt_2")))),
+    ]
+}
+
+#[test]
+fn a_leaf_has_the_bytes_that_it_always_had() {
+    for (name, leaf) in leaves() {
+        let golden = fs::read_to_string(format!(
+            "{}/tests/fixtures/log/{name}.hex",
+            env!("CARGO_MANIFEST_DIR")
+        ));
+
+        assert_eq!(lines(&leaf.encode()), golden.unwrap_or_default(), "{name}");
+    }
+}
+
+/// A journal and an identity that version 0.1.0 wrote: everything else is derived from them.
+#[test]
+fn a_log_that_was_written_before_opens() {
+    let home = Home::new();
+    copy(
+        Path::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/log/version_1"
+        )),
+        &home.path(),
+    );
+
+    let (log, _) = home.open_mended();
+
+    assert_holds_events(&log, 5);
+}
+
+/// 32 bytes a line, so that a difference can be seen.
+fn lines(bytes: &[u8]) -> String {
+    bytes
+        .chunks(32)
+        .map(|chunk| hex::encode(chunk) + "\n")
+        .collect()
+}
+
+#[test]
+fn bytes_that_are_not_exactly_a_leaf_are_refused() {
+    let bytes = leaf(Fact::Event(full_fact())).encode();
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = bytes.clone();
+        bytes[at] = byte;
+        Leaf::decode(&bytes).unwrap_err()
+    };
+
+    assert_eq!(changed(0, 2), LeafError::UnknownVersion(2));
+    assert_eq!(changed(1, 4), LeafError::UnknownKind(4));
+    assert!(
+        changed(0, 2)
+            .to_string()
+            .contains("written by a newer avow")
+    );
+    assert!(
+        changed(1, 4)
+            .to_string()
+            .contains("written by a newer avow")
+    );
+    assert_eq!(changed(95, 0xff), LeafError::Field("flags"));
+    assert_eq!(
+        Leaf::decode(&[&bytes[..], &[0]].concat()),
+        Err(LeafError::TrailingBytes)
+    );
+    for cut in 0..bytes.len() {
+        assert!(Leaf::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+    }
+}
+
+fn identifier() -> impl Strategy<Value = String> {
+    prop_oneof!["[!-~]{1,30}", "[!-~]{255}"]
+}
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), "[a-z_é]{1,20}", "[a-z]{255}"]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let types = [
+        EventType::Created,
+        EventType::Processing,
+        EventType::RequiresInput,
+        EventType::Verified,
+        EventType::Observed,
+        EventType::Canceled,
+        EventType::Redacted,
+    ];
+    let status = prop_oneof![
+        select(vec![
+            Status::RequiresInput,
+            Status::Processing,
+            Status::Verified,
+            Status::Canceled
+        ]),
+        word().prop_map(|word| Status::Other(word.into())),
+    ];
+    let redaction = prop_oneof![
+        select(vec![RedactionStatus::Processing, RedactionStatus::Redacted]),
+        word().prop_map(|word| RedactionStatus::Other(word.into())),
+    ];
+    let code = identifier().prop_map(|code| ErrorCode::parse(&code).unwrap());
+    let report = identifier().prop_map(|report| ReportId::parse(&report).unwrap());
+    let error = option::of(code).prop_map(|code| LastError { code });
+    let times = (any::<i64>(), option::of(any::<i64>()));
+    let parts = (
+        option::of(status),
+        option::of(error),
+        option::of(report),
+        option::of(redaction),
+        option::of(any::<[u8; 16]>()),
+    );
+    (identifier(), select(types.to_vec()), times, parts).prop_map(
+        |(id, event_type, (created, session_created), parts)| {
+            let (status, last_error, report, redaction, user) = parts;
+            Event {
+                id: EventId::parse(&id).unwrap(),
+                event_type,
+                created: Timestamp(created),
+                session_created: session_created.map(Timestamp),
+                status,
+                last_error,
+                report,
+                redaction,
+                user: user.map(UserTag),
+            }
+        },
+    )
+}
+
+fn any_leaf() -> impl Strategy<Value = Leaf> {
+    let fact = (
+        event(),
+        identifier(),
+        option::of(identifier()),
+        any::<(bool, bool)>(),
+        option::of(word()),
+    )
+        .prop_map(
+            |(event, session, account, (livemode, is_thin), api_version)| SessionFact {
+                world: World {
+                    livemode,
+                    account: account.map(|account| AccountId::parse(&account).unwrap()),
+                },
+                session: SessionId::parse(&session).unwrap(),
+                form: if is_thin {
+                    EventForm::Thin
+                } else {
+                    EventForm::Snapshot
+                },
+                event,
+                api_version,
+            },
+        );
+    let unreadable = (
+        select(UnreadableReason::ALL.to_vec()),
+        option::of(identifier()),
+        any::<[u8; 16]>(),
+    )
+        .prop_map(|(reason, event, body_tag)| UnreadableFact {
+            unreadable: Unreadable {
+                reason,
+                event: event.map(|id| EventId::parse(&id).unwrap()),
+            },
+            body_tag,
+        });
+    let fact = prop_oneof![
+        (fact, any::<bool>()).prop_map(|(fact, conflicts)| if conflicts {
+            Fact::Conflict(fact)
+        } else {
+            Fact::Event(fact)
+        }),
+        unreadable.prop_map(Fact::Unreadable),
+    ];
+    (fact, any::<(u64, i64, [u8; 8], [u8; 32], [u8; 32], u32)>()).prop_map(|(fact, rest)| {
+        let (sequence, received_at, secret, sealed_sha256, commitment, plaintext_bytes) = rest;
+        Leaf {
+            sequence: SequenceNumber(sequence),
+            received_at: ReceivedAt(received_at),
+            secret: SecretFingerprint(secret),
+            fact,
+            payload: PayloadDigest {
+                sealed_sha256,
+                commitment,
+                plaintext_bytes,
+            },
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 4_096,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/log_format.txt"))),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_leaf_is_read_back_as_it_was_written(leaf in any_leaf()) {
+        prop_assert_eq!(Leaf::decode(&leaf.encode()), Ok(leaf));
+    }
+
+    #[test]
+    fn no_bytes_make_decoding_panic_and_what_decodes_encodes_to_itself(mut bytes in vec(any::<u8>(), 0..400), kind in 1..4_u8) {
+        if let [version, first, ..] = bytes.as_mut_slice() {
+            (*version, *first) = (1, kind);
+        }
+        if let Ok(leaf) = Leaf::decode(&bytes) {
+            prop_assert_eq!(leaf.encode(), bytes);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! A real log in a temporary directory, and really signed deliveries for it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use avow::log::entry::Entry;
+use avow::log::keys::MasterKey;
+use avow::log::{AppendError, Appended, Log, OpenError, Options, Prepared, RandomError, Repairs};
+use avow::stripe::decode::{Decoded, decode};
+use avow::stripe::secret::Secrets;
+use avow::stripe::signature::{AuthenticatedPayload, Delivery, authenticate, sign};
+use avow::stripe::user_reference::UserReferenceSource;
+use state_machine::id::SequenceNumber;
+use state_machine::time::{ReceivedAt, Timestamp};
+use tempfile::TempDir;
+
+pub(crate) const MASTER_KEY: &str =
+    "4f1c9ab2d35e6708915a2c7de0b4836f7712fe08c95bd4a13e6907cb28f5d1e0";
+/// When everything here is signed and received.
+pub(crate) const NOW: i64 = 1_760_000_000;
+
+/// A log's directory, which outlives the log.
+pub(crate) struct Home {
+    directory: TempDir,
+    pub(crate) options: Options,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let options = Options {
+            journal_segment_bytes: 24 * 1024,
+            disk_free_bytes_min: 0,
+            ballast_bytes: 0,
+            ..Options::new(random)
+        };
+        Self {
+            directory: TempDir::new().unwrap(),
+            options,
+        }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("log")
+    }
+
+    pub(crate) fn try_open(&self) -> Result<(Log, Repairs), OpenError> {
+        Log::open(&self.path(), &master_key(), self.options.clone())
+    }
+
+    /// Opens the log and returns what was mended, as sentences.
+    pub(crate) fn open_mended(&self) -> (Log, Vec<String>) {
+        let (log, repairs) = self.try_open().unwrap();
+        (log, repairs.iter().map(ToString::to_string).collect())
+    }
+
+    /// Opens a log that needs no mending.
+    pub(crate) fn open(&self) -> Log {
+        let (log, repairs) = self.open_mended();
+        assert_eq!(repairs, Vec::<String>::new());
+        log
+    }
+
+    /// Replaces this home's files by a copy of another's.
+    pub(crate) fn copy_of(other: &Self) -> Self {
+        let home = Self {
+            options: other.options.clone(),
+            ..Self::new()
+        };
+        copy(&other.path(), &home.path());
+        home
+    }
+}
+
+pub(crate) fn master_key() -> MasterKey {
+    MasterKey::parse(MASTER_KEY).unwrap()
+}
+
+pub(crate) fn random(bytes: &mut [u8]) -> Result<(), RandomError> {
+    getrandom::fill(bytes).map_err(|_| RandomError)
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        let to = to.join(file.file_name());
+        if file.file_type().unwrap().is_dir() {
+            copy(&file.path(), &to);
+        } else {
+            fs::copy(file.path(), to).unwrap();
+        }
+    }
+}
+
+/// An event of session `vs_<session>` as Stripe would send it, pretty-printed.
+pub(crate) fn event_body(id: &str, session: &str, status: &str) -> String {
+    format!(
+        r#"{{
+  "id": "{id}",
+  "object": "event",
+  "api_version": "2026-10-28.endive",
+  "created": 1760000075,
+  "data": {{
+    "object": {{
+      "id": "vs_{session}",
+      "object": "identity.verification_session",
+      "client_reference_id": null,
+      "client_secret": "vs_{session}_secret_test_MARKERSECRET",
+      "created": 1760000000,
+      "last_error": null,
+      "last_verification_report": "vr_{session}",
+      "livemode": false,
+      "metadata": {{
+        "user_id": "MARKERUSER_{session}"
+      }},
+      "options": {{}},
+      "provided_details": {{
+        "email": "MARKEREMAIL@example.com"
+      }},
+      "redaction": null,
+      "status": "{status}",
+      "type": "document",
+      "url": "https://verify.stripe.com/start/MARKERURL"
+    }}
+  }},
+  "livemode": false,
+  "pending_webhooks": 1,
+  "request": {{
+    "id": null,
+    "idempotency_key": null
+  }},
+  "type": "identity.verification_session.verified"
+}}"#
+    )
+}
+
+/// Signs and authenticates a body, and hands it on.
+pub(crate) fn authenticated<T>(
+    body: &[u8],
+    use_payload: impl FnOnce(&AuthenticatedPayload<'_>) -> T,
+) -> T {
+    let secrets = Secrets::parse("whsec_test_secret").unwrap();
+    let header = sign(secrets.iter().next().unwrap(), Timestamp(NOW), body);
+    let delivery = Delivery {
+        signature_header: Some(header.as_bytes()),
+        body,
+        received_at: ReceivedAt(NOW * 1000),
+    };
+    use_payload(&authenticate(delivery, &secrets, 300).unwrap())
+}
+
+pub(crate) fn prepare(log: &Log, body: &[u8]) -> Prepared {
+    authenticated(body, |payload| {
+        match decode(
+            payload,
+            &[UserReferenceSource::Metadata("user_id".to_owned())],
+        ) {
+            Decoded::Event(event) => log.prepare_event(payload, *event).unwrap(),
+            Decoded::Unreadable(unreadable) => log.prepare_unreadable(payload, unreadable).unwrap(),
+            Decoded::Foreign { event_type } => panic!("{event_type} is not kept"),
+        }
+    })
+}
+
+/// Queues bodies together and waits for what became of each.
+pub(crate) fn append_all(log: &Log, bodies: &[String]) -> Vec<Result<Appended, AppendError>> {
+    let answers: Vec<_> = bodies
+        .iter()
+        .map(|body| {
+            let (sender, receiver) = mpsc::channel();
+            log.append(prepare(log, body.as_bytes()), move |result| {
+                sender.send(result).unwrap();
+            });
+            receiver
+        })
+        .collect();
+    answers
+        .into_iter()
+        .map(|receiver| receiver.recv().unwrap())
+        .collect()
+}
+
+/// Appends the events of `ids` in one commit, by keeping the sequencer busy with a duplicate until all of
+/// them wait.
+pub(crate) fn append_group(log: &Log, ids: std::ops::Range<u64>) {
+    let (release, released) = mpsc::channel::<()>();
+    let (busy, is_busy) = mpsc::channel();
+    log.append(prepare(log, numbered_body(0).as_bytes()), move |_| {
+        busy.send(()).unwrap();
+        released.recv().unwrap();
+    });
+    is_busy.recv().unwrap();
+    let (sender, answers) = mpsc::channel();
+    for number in ids.clone() {
+        let sender = sender.clone();
+        log.append(
+            prepare(log, numbered_body(number).as_bytes()),
+            move |result| {
+                sender.send(result.unwrap().sequence.0).unwrap();
+            },
+        );
+    }
+    release.send(()).unwrap();
+    assert!(answers.iter().take(ids.clone().count()).eq(ids));
+}
+
+pub(crate) fn append(log: &Log, body: &str) -> Appended {
+    append_all(log, &[body.to_owned()]).remove(0).unwrap()
+}
+
+/// Appends `count` events of their own, each in a commit of its own.
+pub(crate) fn append_events(log: &Log, ids: std::ops::Range<u64>) {
+    for number in ids {
+        let appended = append(log, &numbered_body(number));
+        assert_eq!(
+            (appended.sequence, appended.duplicate),
+            (SequenceNumber(number), false)
+        );
+    }
+}
+
+pub(crate) fn numbered_body(number: u64) -> String {
+    event_body(
+        &format!("evt_{number:06}"),
+        &format!("{number:06}"),
+        "verified",
+    )
+}
+
+/// Asserts that the log holds exactly the events that [`append_events`] made for `0..count`, payloads
+/// included.
+pub(crate) fn assert_holds_events(log: &Log, count: u64) {
+    let entries: Vec<_> = log
+        .entries_from(SequenceNumber(0))
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(entries.len(), usize::try_from(count).unwrap());
+    for (number, entry) in (0..).zip(&entries) {
+        assert_eq!(entry.leaf.sequence, SequenceNumber(number));
+        assert_eq!(body_of(log, entry), numbered_body(number));
+    }
+}
+
+pub(crate) fn body_of(log: &Log, entry: &Entry) -> String {
+    String::from_utf8(log.open_payload(entry).unwrap().body).unwrap()
+}
