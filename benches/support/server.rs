@@ -11,7 +11,7 @@ use actix_web::{App, HttpServer};
 use avow::config::settings::Settings;
 use avow::config::sources::Sources;
 use avow::log::keys::MasterKey;
-use avow::service::{Options, Service};
+use avow::service::Service;
 use avow::stripe::secret::Secrets;
 
 pub(crate) const SECRET: &str = "whsec_benchmark_secret";
@@ -35,16 +35,11 @@ impl Server {
             command_line: &[],
         };
         let settings = Settings::load(&sources).unwrap();
-        let options = Options {
-            secrets: Secrets::parse(SECRET).unwrap(),
-            tolerance_seconds: settings.webhook.tolerance_seconds,
-            user_reference_sources: settings.webhook.user_reference_sources.clone(),
-            policy: settings.retry_policy(),
-            master_key: MasterKey::parse(MASTER_KEY).unwrap(),
-            log: settings.log_options(avow::system::fill_random),
-            projections_cache_bytes: settings.projections.cache_bytes,
-            users_cached_max: settings.projections.users_cached_max,
-        };
+        let options = settings.service_options(
+            Secrets::parse(SECRET).unwrap(),
+            MasterKey::parse(MASTER_KEY).unwrap(),
+            avow::system::fill_random,
+        );
         let (service, _) = Service::open(directory, options).unwrap();
         service.wait_until_caught_up();
         let mut options = settings.http_options(avow::system::now);

@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::config::Configuration;
 use crate::service::Service;
-use crate::{http, service, system};
+use crate::{http, system};
 
 /// Serves until what `stop` returns has ended. `started` is told the address once connections are accepted there; by
 /// then `stop` was called, so that no wish to stop is missed.
@@ -23,16 +23,7 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
         webhook_secrets,
         master_key,
     } = configuration;
-    let options = service::Options {
-        secrets: webhook_secrets,
-        tolerance_seconds: settings.webhook.tolerance_seconds,
-        user_reference_sources: settings.webhook.user_reference_sources.clone(),
-        policy: settings.retry_policy(),
-        master_key,
-        log: settings.log_options(system::fill_random),
-        projections_cache_bytes: settings.projections.cache_bytes,
-        users_cached_max: settings.projections.users_cached_max,
-    };
+    let options = settings.service_options(webhook_secrets, master_key, system::fill_random);
     let (service, repairs) = Service::open(&data_dir, options)
         .with_context(|| format!("cannot open the data in {}", data_dir.display()))?;
     for repair in repairs {

@@ -22,6 +22,7 @@ pub mod value;
 use crate::http;
 use crate::log::keys::MasterKey;
 use crate::log::{Options, RandomError};
+use crate::service;
 use crate::stripe::secret::Secrets;
 use declaration::Declaration;
 use error::ConfigurationError;
@@ -101,6 +102,25 @@ impl Settings {
             disk_free_bytes_min: log.disk_free_bytes_min,
             ballast_bytes: log.ballast_bytes,
             random,
+        }
+    }
+
+    /// Returns how the service is opened.
+    pub fn service_options(
+        &self,
+        secrets: Secrets,
+        master_key: MasterKey,
+        random: fn(&mut [u8]) -> Result<(), RandomError>,
+    ) -> service::Options {
+        service::Options {
+            secrets,
+            tolerance_seconds: self.webhook.tolerance_seconds,
+            user_reference_sources: self.webhook.user_reference_sources.clone(),
+            policy: self.retry_policy(),
+            master_key,
+            log: self.log_options(random),
+            projections_cache_bytes: self.projections.cache_bytes,
+            users_cached_max: self.projections.users_cached_max,
         }
     }
 

@@ -11,7 +11,7 @@ use avow::config::settings::Settings;
 use avow::config::sources::Sources;
 use avow::http;
 use avow::log::keys::MasterKey;
-use avow::service::{Options, Service};
+use avow::service::Service;
 use avow::stripe::secret::Secrets;
 use reqwest::blocking::{Client, Response};
 use serde_json::Value;
@@ -139,16 +139,11 @@ impl Drop for Server {
 }
 
 fn open(directory: &Path, settings: &Settings) -> Service {
-    let options = Options {
-        secrets: Secrets::parse(SECRET).unwrap(),
-        tolerance_seconds: settings.webhook.tolerance_seconds,
-        user_reference_sources: settings.webhook.user_reference_sources.clone(),
-        policy: settings.retry_policy(),
-        master_key: MasterKey::parse(MASTER_KEY).unwrap(),
-        log: settings.log_options(avow::system::fill_random),
-        projections_cache_bytes: settings.projections.cache_bytes,
-        users_cached_max: settings.projections.users_cached_max,
-    };
+    let options = settings.service_options(
+        Secrets::parse(SECRET).unwrap(),
+        MasterKey::parse(MASTER_KEY).unwrap(),
+        avow::system::fill_random,
+    );
     let (service, _) = Service::open(directory, options).unwrap();
     service.wait_until_caught_up();
     service
