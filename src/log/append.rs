@@ -1,8 +1,19 @@
-//! What became of an entry that was handed to the log.
+//! Appending: what is delivered, and what is stated about a subject.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use crossbeam_channel::TrySendError;
 use state_machine::id::SequenceNumber;
+
+use super::Log;
+use super::entry::{ErasureCause, ErasureFact, Fact, Subject, SubjectName};
+use super::prepare::{self, PrepareError, Prepared, Words};
+use super::read::SubjectError;
+use super::sequencer::Request;
+use super::shared::Shared;
+use crate::stripe::decode::{SessionEvent, Unreadable};
+use crate::stripe::signature::AuthenticatedPayload;
 
 /// What [`Log::append`](super::Log::append) answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +39,114 @@ pub enum AppendError {
     /// The log is closing.
     #[error("the log is closing")]
     Closing,
+    /// What has been begun cannot be held back.
+    #[error("the erasure has been begun by entry {0}, so nothing is left to hold")]
+    ErasureBegun(SequenceNumber),
+    /// Only what is held can be released.
+    #[error("there is no hold to release")]
+    NotHeld,
 }
 
 /// Called once with what became of an entry; it must not block.
 pub(super) type Reply = Box<dyn FnOnce(Result<Appended, AppendError>) + Send>;
+
+/// What an operator can state about a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statement {
+    /// Its payloads are to be erased.
+    Erase,
+    /// They must not be, until the hold is released.
+    Hold,
+    /// The hold is over.
+    Release,
+}
+
+impl Log {
+    /// Compresses, seals and hashes a payload, on the caller's thread.
+    pub fn prepare_event(
+        &self,
+        payload: &AuthenticatedPayload<'_>,
+        event: SessionEvent,
+    ) -> Result<Prepared, PrepareError> {
+        let Shared { keys, index, .. } = &*self.shared;
+        let name = SubjectName::Session(event.world.clone(), event.session.clone());
+        let key = keys.key(name, index)?;
+        let fact = prepare::session_fact(&self.shared.log_keys, event);
+        Ok(Prepared::of_delivery(&self.shared.options, key, payload, fact)?)
+    }
+
+    /// Compresses, seals and hashes a payload that cannot be read, on the caller's thread.
+    pub fn prepare_unreadable(
+        &self,
+        payload: &AuthenticatedPayload<'_>,
+        unreadable: Unreadable,
+    ) -> Result<Prepared, PrepareError> {
+        let key = self.shared.keys.fresh(None)?;
+        let fact = prepare::unreadable_fact(&self.shared.log_keys, payload.body(), unreadable);
+        Ok(Prepared::of_delivery(&self.shared.options, key, payload, fact)?)
+    }
+
+    /// Seals what an operator states about a subject, and why.
+    pub fn prepare_statement(
+        &self,
+        subject: Subject,
+        statement: Statement,
+        words: &Words,
+    ) -> Result<Prepared, PrepareError> {
+        let Shared { keys, index, log_keys, options, .. } = &*self.shared;
+        let key = keys.key_in(&subject.name, subject.key_slot, index)?;
+        let fact = match statement {
+            Statement::Erase => Fact::Erasure(ErasureFact {
+                subject,
+                cause: ErasureCause::Operator,
+            }),
+            Statement::Hold => Fact::Hold(subject),
+            Statement::Release => Fact::Release(subject),
+        };
+        Ok(Prepared::of_statement((log_keys, options), key, fact, words)?)
+    }
+
+    /// Calls back with the entry that says that a subject is erased, once that is so; `call` is dropped if it will not
+    /// be before a restart. It must not block.
+    pub fn when_erased(
+        &self,
+        subject: &Subject,
+        call: impl FnOnce(SequenceNumber) + Send + 'static,
+    ) -> Result<(), SubjectError> {
+        let Shared { keys, index, .. } = &*self.shared;
+        let key = keys.key_in(&subject.name, subject.key_slot, index)?;
+        key.state().when_erased(Box::new(call));
+        Ok(())
+    }
+
+    /// Queues an entry; `reply` is called once, from the sequencer's thread (or at once, if the queue is
+    /// full), after the entry is durable and readable. It must not block.
+    pub fn append(
+        &self,
+        prepared: Prepared,
+        reply: impl FnOnce(Result<Appended, AppendError>) + Send + 'static,
+    ) {
+        let Some(queue) = &self.queue else {
+            return reply(Err(AppendError::Closing));
+        };
+        // Before the lookup: whatever is indexed while it runs, the sequencer still has in memory.
+        let indexed = self.shared.indexed.load(Ordering::Acquire);
+        let delivery = prepared.delivery.as_ref();
+        let known = delivery.map(|delivery| self.shared.index.find(&delivery.identification));
+        let known = match known.transpose() {
+            Ok(known) => known.flatten(),
+            Err(error) => return reply(Err(AppendError::Stopped(self.shared.stop.set(&error)))),
+        };
+        let request = Request {
+            prepared,
+            reply: Box::new(reply),
+            known,
+            indexed,
+        };
+        match queue.try_send(request) {
+            Ok(()) => {}
+            Err(TrySendError::Full(request)) => (request.reply)(Err(AppendError::QueueFull)),
+            Err(TrySendError::Disconnected(request)) => (request.reply)(Err(AppendError::Closing)),
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use state_machine::id::SequenceNumber;
 
-use super::entry::{Fact, SessionFact};
+use super::entry::{ErasureDoneFact, ErasureFact, Fact, SessionFact};
 use super::session_fact::put_session_fact;
 
 /// What two deliveries of one thing have in common.
@@ -35,6 +35,11 @@ impl Identification {
                 Some(event) => Self::with(b'u', event.as_str().as_bytes()),
                 None => Self::with(b'b', &fact.body_tag),
             },
+            // Nothing delivers these twice, and nothing is looked up by them.
+            Fact::Erasure(ErasureFact { subject, .. })
+            | Fact::ErasureDone(ErasureDoneFact { subject, .. })
+            | Fact::Hold(subject)
+            | Fact::Release(subject) => Self::with(b'o', &subject.key_slot.0.to_le_bytes()),
         }
     }
 
@@ -57,7 +62,11 @@ impl Identification {
 pub(super) fn facts_digest(fact: &Fact) -> FactsDigest {
     let fact = match fact {
         Fact::Event(fact) | Fact::Conflict(fact) => fact,
-        Fact::Unreadable(_) => return FactsDigest::default(),
+        Fact::Unreadable(_)
+        | Fact::Erasure(_)
+        | Fact::ErasureDone(_)
+        | Fact::Hold(_)
+        | Fact::Release(_) => return FactsDigest::default(),
     };
     let mut bytes = Vec::with_capacity(160);
     put_session_fact(

@@ -4,6 +4,7 @@ use state_machine::event::Event;
 use state_machine::id::{SequenceNumber, SessionId, World};
 use state_machine::time::ReceivedAt;
 
+use super::vault::KeySlot;
 use crate::stripe::decode::{EventForm, Unreadable};
 use crate::stripe::secret::SecretFingerprint;
 
@@ -12,7 +13,8 @@ use crate::stripe::secret::SecretFingerprint;
 pub struct Entry {
     /// What an auditor may see.
     pub leaf: Leaf,
-    /// The encrypted raw body and signature header.
+    /// The encrypted payload: of a delivery its raw body and signature header, of an operator's entry their words.
+    /// Empty if the leaf names none, or if it was removed.
     pub sealed: Vec<u8>,
 }
 
@@ -21,14 +23,16 @@ pub struct Entry {
 pub struct Leaf {
     /// Its place.
     pub sequence: SequenceNumber,
-    /// When its delivery was received.
+    /// When its delivery was received; of an entry without a delivery, when it was made.
     pub received_at: ReceivedAt,
-    /// Which secret authenticated it.
-    pub secret: SecretFingerprint,
+    /// Which secret authenticated its delivery, if there was one.
+    pub secret: Option<SecretFingerprint>,
+    /// Where the key lies that its payload is sealed with, or would be: a session's for good.
+    pub key_slot: KeySlot,
     /// What it says.
     pub fact: Fact,
-    /// What binds the payload to it.
-    pub payload: PayloadDigest,
+    /// What binds the payload to it; none if it was recorded without one.
+    pub payload: Option<PayloadDigest>,
 }
 
 /// What an entry says, by kind.
@@ -40,6 +44,14 @@ pub enum Fact {
     Conflict(SessionFact),
     /// An authentic body that could not be read.
     Unreadable(UnreadableFact),
+    /// Payloads are to be erased: the durable intent.
+    Erasure(ErasureFact),
+    /// They have been.
+    ErasureDone(ErasureDoneFact),
+    /// Payloads must not be erased: a legal hold.
+    Hold(Subject),
+    /// The hold is over.
+    Release(Subject),
 }
 
 /// The closed, non-personal part of an event.
@@ -64,6 +76,53 @@ pub struct UnreadableFact {
     pub unreadable: Unreadable,
     /// A keyed hash of the body, by which it is known again.
     pub body_tag: [u8; 16],
+}
+
+/// What shares one key, and is erased or held as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Where its key lies, or lay.
+    pub key_slot: KeySlot,
+    /// What it is.
+    pub name: SubjectName,
+}
+
+/// What a key was made for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SubjectName {
+    /// The payloads of a session.
+    Session(World, SessionId),
+    /// The payload of one entry of no session.
+    Entry(SequenceNumber),
+}
+
+/// That payloads are to be erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasureFact {
+    /// Whose.
+    pub subject: Subject,
+    /// Why.
+    pub cause: ErasureCause,
+}
+
+/// Why payloads are erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErasureCause {
+    /// Stripe has redacted the session: this entry says so.
+    Redacted(SequenceNumber),
+    /// An operator wants it; the payload says who and why.
+    Operator,
+}
+
+/// That payloads have been erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasureDoneFact {
+    /// Whose.
+    pub subject: Subject,
+    /// The entry that wanted it.
+    pub erasure: SequenceNumber,
+    /// How many payloads there were.
+    pub payloads: u64,
 }
 
 /// What binds a sealed payload to its leaf.

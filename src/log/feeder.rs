@@ -10,10 +10,14 @@ use crossbeam_channel::{Receiver, select, tick};
 
 use super::JournalRetention;
 use super::dedupe::{Identification, Known};
+use super::entry::Entry;
 use super::head::{Head, HeadFile};
+use super::index::{Covered, Indexed};
 use super::journal;
 use super::record::{self, Record};
 use super::shared::Shared;
+use super::subject_key::SubjectKey;
+use crate::transparency::hash::Hash;
 
 /// How often sled is made durable while the log grows. The head is never further behind than this and one
 /// flush.
@@ -23,13 +27,43 @@ const GATHER_FOR: Duration = Duration::from_millis(10);
 /// How many bytes are handed to sled at once, about.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
-/// A commit group, as the feeder gets it: durable in the journal, in order.
+/// A commit group, as those get it who follow the journal: durable there, in order.
 #[derive(Default)]
 pub(super) struct Group {
     /// Its records, padded.
     pub(super) bytes: Vec<u8>,
-    /// By what each is known, in order.
-    pub(super) identifications: Vec<(Identification, Known)>,
+    /// Its entries, in order.
+    pub(super) fed: Vec<Fed>,
+}
+
+/// An entry of a group.
+pub(super) struct Fed {
+    /// By what its delivery is known again, if it had one.
+    pub(super) delivery: Option<(Identification, Known)>,
+    pub(super) entry: Arc<Entry>,
+    /// Under which it stands in the Merkle tree.
+    pub(super) leaf_hash: Hash,
+    /// Kept from being let go until the index has the entry.
+    pub(super) key: Arc<SubjectKey>,
+    /// Whether it may be the first entry to name its key.
+    pub(super) binds_key: bool,
+}
+
+impl Group {
+    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
+        self.fed.iter().map(|fed| Arc::clone(&fed.entry)).collect()
+    }
+}
+
+impl Fed {
+    fn indexed(&self) -> Indexed<'_> {
+        let delivery = self.delivery.as_ref();
+        Indexed {
+            delivery: delivery.map(|(identification, known)| (identification, *known)),
+            leaf: &self.entry.leaf,
+            binds_key: self.binds_key,
+        }
+    }
 }
 
 /// A failure of sled, the index or the head file.
@@ -39,16 +73,18 @@ type Failure = Box<dyn std::error::Error>;
 pub(super) struct Feeder {
     shared: Arc<Shared>,
     head_file: HeadFile,
+    covered: Covered,
     stored: u64,
     settled: u64,
 }
 
 impl Feeder {
-    pub(super) fn new(shared: Arc<Shared>, head_file: HeadFile) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, head_file: HeadFile, covered: Covered) -> Self {
         let stored = shared.tail.size();
         Self {
             shared,
             head_file,
+            covered,
             stored,
             settled: stored,
         }
@@ -85,17 +121,15 @@ impl Feeder {
             && let Ok(group) = groups.try_recv()
         {
             batch.bytes.extend_from_slice(&group.bytes);
-            batch.identifications.extend(group.identifications);
+            batch.fed.extend(group.fed);
         }
         self.shared.store.add(records(&batch.bytes))?;
-        self.stored += u64::try_from(batch.identifications.len())?;
-        let entries = batch
-            .identifications
-            .iter()
-            .map(|(identification, known)| (identification, *known));
-        self.shared
+        self.stored += u64::try_from(batch.fed.len())?;
+        let indexed = batch.fed.iter().map(Fed::indexed);
+        self.covered = self
+            .shared
             .index
-            .apply(entries, self.stored, self.shared.identity)?;
+            .apply(indexed, self.covered, self.shared.identity)?;
         self.shared.indexed.store(self.stored, Ordering::Release);
         self.shared.tail.note_stored(self.stored);
         Ok(())

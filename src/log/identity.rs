@@ -1,4 +1,4 @@
-//! A log's identity: random bytes that all of its files carry, and what tells its master key from any other.
+//! A log's identity: random bytes that all of its files carry, and what tells its vault from any other.
 //!
 //! Its file is written once. Every journal segment repeats it, so that losing the file loses nothing.
 
@@ -9,9 +9,8 @@ use std::path::Path;
 use super::binary::{Fields, checked, with_checksum};
 use super::durable::create_whole;
 use super::journal::segments;
-use super::keys::Keys;
+use super::keys::LogKeys;
 use super::open_error::{OpenError, Repair, Repairs};
-use super::options::Options;
 use super::paths::Paths;
 use super::segment::{self, SegmentHeader};
 
@@ -27,16 +26,11 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn new(log: [u8; 16], keys: &Keys) -> Self {
+    pub(super) fn new(log: [u8; 16], keys: &LogKeys) -> Self {
         Self {
             log,
             key_check: keys.check(&log),
         }
-    }
-
-    /// Tells whether these keys are the log's own.
-    pub(super) fn is_of(&self, keys: &Keys) -> bool {
-        keys.check(&self.log) == self.key_check
     }
 
     pub(super) fn to_bytes(self) -> [u8; BYTES] {
@@ -73,38 +67,35 @@ impl Identity {
     }
 }
 
-/// Returns the identity of the log, and gives one to a log that begins.
+/// Returns the identity of the log that these keys belong to, and gives it to a log that begins.
 pub(super) fn establish(
     paths: &Paths,
-    keys: &Keys,
-    options: &Options,
+    log: [u8; 16],
+    keys: &LogKeys,
     repairs: &mut Repairs,
 ) -> Result<Identity, OpenError> {
+    let own = Identity::new(log, keys);
     let written = Identity::read(&paths.identity)?;
-    let identity =
-        match written.map_or_else(|| in_journal(&paths.journal), |identity| Ok(Some(identity)))? {
-            Some(identity) => identity,
-            None if paths.store.exists() => {
-                return Err(OpenError::IdentityLost {
-                    path: paths.identity.clone(),
-                });
-            }
-            None => {
-                let mut log = [0; 16];
-                (options.random)(&mut log)?;
-                let identity = Identity::new(log, keys);
-                identity.write(&paths.identity)?;
-                return Ok(identity);
-            }
-        };
-    if !identity.is_of(keys) {
-        return Err(OpenError::OtherMasterKey);
+    let found = written.map_or_else(|| in_journal(&paths.journal), |found| Ok(Some(found)))?;
+    match found {
+        Some(found) if found != own => return Err(OpenError::OtherVault),
+        None if paths.store.exists() => {
+            return Err(OpenError::IdentityLost {
+                path: paths.identity.clone(),
+            });
+        }
+        Some(_) | None => {}
     }
     if written.is_none() {
-        identity.write(&paths.identity)?;
-        repairs.push(Repair::IdentityRewritten);
+        own.write(&paths.identity)?;
+        repairs.extend(found.map(|_| Repair::IdentityRewritten));
     }
-    Ok(identity)
+    Ok(own)
+}
+
+/// Tells whether anything is there of a log that has begun.
+pub(super) fn has_begun(paths: &Paths) -> io::Result<bool> {
+    Ok(paths.identity.exists() || paths.store.exists() || !segments(&paths.journal)?.is_empty())
 }
 
 fn in_journal(directory: &Path) -> io::Result<Option<Identity>> {

@@ -1,6 +1,7 @@
-//! The index: from what an entry is known by to the entry. Derived from the leaves and disposable; its cursor
-//! moves in the same batch as its entries, so it is never ahead of itself.
+//! The index: from what an entry is known by to the entry, and from a subject to its key and its payloads. Derived from
+//! the leaves and disposable; its cursor moves in the same batch as its entries, so it is never ahead of itself.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,16 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use state_machine::id::SequenceNumber;
 
 use super::binary::Fields;
+use super::custody::{Custody, subject_of};
 use super::dedupe::{Identification, Known};
+use super::entry::{Fact, Leaf, SubjectName};
 use super::identity::Identity;
 use super::panic_guard;
+use super::subject_row as row;
+use super::vault::KeySlot;
 
 /// A version of the index's own format.
-const META_KEY: &[u8] = b"\0version 1";
+const META_KEY: &[u8] = b"\0version 2";
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
 const DAMAGED_MARK: &str = "damaged";
 
@@ -28,15 +33,49 @@ pub(super) struct Index {
     directory: PathBuf,
     database: Database,
     entries: Keyspace,
+    subjects: Keyspace,
+}
+
+/// How far the index has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Covered {
+    /// How many entries.
+    pub(super) entries: u64,
+    /// The first key slot that none of them names.
+    pub(super) slots_end: KeySlot,
+}
+
+impl Covered {
+    pub(super) const NOTHING: Self = Self {
+        entries: 0,
+        slots_end: KeySlot::FIRST_OF_SESSIONS,
+    };
+
+    /// Returns what is covered with one more entry.
+    pub(super) fn with(self, leaf: &Leaf) -> Self {
+        Self {
+            entries: leaf.sequence.0.saturating_add(1),
+            slots_end: KeySlot(self.slots_end.0.max(leaf.key_slot.0.saturating_add(1))),
+        }
+    }
+}
+
+/// What the index is told of an entry.
+pub(super) struct Indexed<'entry> {
+    /// By what its delivery is known again, if it had one.
+    pub(super) delivery: Option<(&'entry Identification, Known)>,
+    pub(super) leaf: &'entry Leaf,
+    /// Whether it may be the first to name its key.
+    pub(super) binds_key: bool,
 }
 
 impl Index {
-    /// Opens or creates it; returns how many entries it covers: none if it belongs to another log.
+    /// Opens or creates it; returns what it covers: nothing if it belongs to another log.
     pub(super) fn open(
         directory: &Path,
         identity: Identity,
         cache_bytes: u64,
-    ) -> Result<(Self, u64), IndexError> {
+    ) -> Result<(Self, Covered), IndexError> {
         if directory.join(DAMAGED_MARK).exists() {
             return Err(IndexError(
                 "it could not be read or written before".to_owned(),
@@ -46,12 +85,13 @@ impl Index {
             .map_err(IndexError)??;
         let meta = guarded(|| index.entries.get(META_KEY))?;
         let Some(meta) = meta else {
-            return Ok((index, 0));
+            return Ok((index, Covered::NOTHING));
         };
         let mut fields = Fields::of(&meta);
-        let (size, owner) = (fields.u64(), Identity::parse(fields.rest()));
-        match size.filter(|_| owner == Some(identity)) {
-            Some(size) => Ok((index, size)),
+        let (entries, slots_end) = (fields.u64(), fields.u64().map(KeySlot));
+        let owner = Identity::parse(fields.rest());
+        match entries.zip(slots_end).filter(|_| owner == Some(identity)) {
+            Some((entries, slots_end)) => Ok((index, Covered { entries, slots_end })),
             None => Err(IndexError("it belongs to another log".to_owned())),
         }
     }
@@ -72,10 +112,12 @@ impl Index {
             .open()?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let entries = database.keyspace("entries", options)?;
+        let subjects = database.keyspace("subjects", options)?;
         Ok(Self {
             directory: directory.to_owned(),
             database,
             entries,
+            subjects,
         })
     }
 
@@ -94,24 +136,96 @@ impl Index {
         }))
     }
 
-    /// Adds entries and moves the cursor to `size`, all or nothing.
+    /// Returns where the key of a subject lies.
+    pub(super) fn slot_of(&self, name: &SubjectName) -> Result<Option<KeySlot>, IndexError> {
+        let value = self.subject_row(&row::name(name))?;
+        Ok(value.and_then(|value| Fields::of(&value).u64()).map(KeySlot))
+    }
+
+    /// Returns what is decided about the payloads of a key.
+    pub(super) fn custody(&self, slot: KeySlot) -> Result<Custody, IndexError> {
+        let value = self.subject_row(&row::custody(slot))?;
+        Ok(value.and_then(|value| Custody::parse(&value)).unwrap_or_default())
+    }
+
+    /// Returns the entries whose payloads are sealed with a key, in order.
+    pub(super) fn payloads_of(&self, slot: KeySlot) -> Result<Vec<u64>, IndexError> {
+        self.numbers(&row::payloads(slot))
+    }
+
+    /// Returns the keys whose erasure is wanted and not done.
+    pub(super) fn unfinished_erasures(&self) -> Result<Vec<KeySlot>, IndexError> {
+        let slots = self.numbers(row::UNFINISHED)?;
+        Ok(slots.into_iter().map(KeySlot).collect())
+    }
+
+    /// Returns the entries from `sequence` on which say that an erasure is done.
+    pub(super) fn finished_erasures(&self, sequence: u64) -> Result<Vec<u64>, IndexError> {
+        let finished = self.numbers(row::FINISHED)?;
+        Ok(finished.into_iter().skip_while(|done| *done < sequence).collect())
+    }
+
+    fn subject_row(&self, key: &[u8]) -> Result<Option<fjall::Slice>, IndexError> {
+        guarded(|| self.subjects.get(key)).inspect_err(|_| self.mark_damaged())
+    }
+
+    /// Returns the numbers that end the keys of this prefix, in order.
+    fn numbers(&self, prefix: &[u8]) -> Result<Vec<u64>, IndexError> {
+        let read = || {
+            let keys = self.subjects.prefix(prefix).map(fjall::Guard::key);
+            keys.map(|key| Ok(row::last_number(&key?))).collect::<fjall::Result<Vec<_>>>()
+        };
+        let numbers = guarded(read).inspect_err(|_| self.mark_damaged())?;
+        Ok(numbers.into_iter().flatten().collect())
+    }
+
+    /// Adds entries and moves the cursor behind them, all or nothing.
     pub(super) fn apply<'entry>(
         &self,
-        entries: impl Iterator<Item = (&'entry Identification, Known)>,
-        size: u64,
+        entries: impl Iterator<Item = Indexed<'entry>>,
+        mut covered: Covered,
         identity: Identity,
-    ) -> Result<(), IndexError> {
+    ) -> Result<Covered, IndexError> {
         let mut batch = self.database.batch();
-        for (identification, known) in entries {
-            let value = [known.sequence.0.to_le_bytes().as_slice(), &known.facts].concat();
-            batch.insert(&self.entries, identification.as_bytes(), value);
+        let mut custodies = BTreeMap::new();
+        for Indexed { delivery, leaf, binds_key } in entries {
+            covered = covered.with(leaf);
+            if let Some((identification, known)) = delivery {
+                let value = [known.sequence.0.to_le_bytes().as_slice(), &known.facts].concat();
+                batch.insert(&self.entries, identification.as_bytes(), value);
+            }
+            if leaf.payload.is_some() && leaf.key_slot != KeySlot::LOG {
+                let key = row::payload(leaf.key_slot, leaf.sequence);
+                batch.insert(&self.subjects, key, []);
+            }
+            if binds_key && let Fact::Event(fact) | Fact::Conflict(fact) = &leaf.fact {
+                let name = SubjectName::Session(fact.world.clone(), fact.session.clone());
+                batch.insert(&self.subjects, row::name(&name), leaf.key_slot.0.to_le_bytes());
+            }
+            if let Some(subject) = subject_of(&leaf.fact) {
+                let slot = subject.key_slot;
+                let before = custodies.get(&slot).copied();
+                let before = before.map_or_else(|| self.custody(slot), Ok)?;
+                let after = before.after(leaf.sequence, &leaf.fact);
+                if after.done.is_some() && before.done.is_none() {
+                    batch.insert(&self.subjects, row::finished(leaf.sequence), []);
+                }
+                custodies.insert(slot, after);
+            }
         }
-        batch.insert(
-            &self.entries,
-            META_KEY,
-            [size.to_le_bytes().as_slice(), &identity.to_bytes()].concat(),
-        );
-        guarded(|| batch.commit()).inspect_err(|_| self.mark_damaged())
+        for (slot, custody) in custodies {
+            batch.insert(&self.subjects, row::custody(slot), custody.to_bytes());
+            if custody.erasure.is_some() && custody.done.is_none() {
+                batch.insert(&self.subjects, row::unfinished(slot), []);
+            } else {
+                batch.remove(&self.subjects, row::unfinished(slot));
+            }
+        }
+        let numbers = [covered.entries.to_le_bytes(), covered.slots_end.0.to_le_bytes()].concat();
+        let meta = [numbers.as_slice(), &identity.to_bytes()].concat();
+        batch.insert(&self.entries, META_KEY, meta);
+        guarded(|| batch.commit()).inspect_err(|_| self.mark_damaged())?;
+        Ok(covered)
     }
 
     /// Has the next opening build it anew. If the mark itself fails, that opening finds the damage again.

@@ -2,11 +2,12 @@
 
 use std::iter;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::dedupe::{Identification, Known, facts_digest};
-use super::entry::Fact;
+use super::entry::{Entry, Fact};
 use super::identity::Identity;
-use super::index::Index;
+use super::index::{Covered, Index, Indexed};
 use super::open_error::OpenError;
 use super::record::Record;
 use super::store::Store;
@@ -14,60 +15,75 @@ use super::store::Store;
 /// How many entries are indexed at once.
 const BATCH_ENTRIES_MAX: usize = 4_096;
 
+/// An index that covers the log.
+pub(super) struct UpToDate {
+    pub(super) index: Index,
+    pub(super) covered: Covered,
+    /// Whether it was built anew.
+    pub(super) is_rebuilt: bool,
+}
+
 /// Opens the index and brings it up to `size`. Builds it anew if it is missing, damaged, or claims more than
-/// there is, and tells whether it did.
+/// there is.
 pub(super) fn bring_up(
     directory: &Path,
     identity: Identity,
     cache_bytes: u64,
     store: &Store,
     size: u64,
-) -> Result<(Index, bool), OpenError> {
+) -> Result<UpToDate, OpenError> {
     let opened = Index::open(directory, identity, cache_bytes);
-    let usable = opened
-        .ok()
-        .filter(|(_, covered)| *covered <= size && (*covered > 0 || size == 0));
+    let usable = opened.ok().filter(|(_, covered)| {
+        covered.entries <= size && (covered.entries > 0 || size == 0)
+    });
     let is_rebuilt = usable.is_none();
-    let (index, covered) = if let Some(usable) = usable {
+    let (index, mut covered) = if let Some(usable) = usable {
         usable
     } else {
         Index::delete(directory)?;
         Index::open(directory, identity, cache_bytes)?
     };
     let mut batch = Vec::new();
-    for sequence in covered..size {
-        batch.push(known_entry(store, sequence)?);
+    for sequence in covered.entries..size {
+        batch.push(entry(store, sequence)?);
         if batch.len() == BATCH_ENTRIES_MAX || sequence + 1 == size {
-            let entries = batch
-                .iter()
-                .map(|(identification, known)| (identification, *known));
-            index.apply(entries, sequence + 1, identity)?;
+            let known: Vec<_> = batch.iter().map(|entry| known(entry)).collect();
+            let indexed = batch.iter().zip(&known).map(|(entry, known)| Indexed {
+                delivery: known.as_ref().map(|(identification, known)| (identification, *known)),
+                leaf: &entry.leaf,
+                binds_key: true,
+            });
+            covered = index.apply(indexed, covered, identity)?;
             batch.clear();
         }
     }
-    Ok((index, is_rebuilt))
+    Ok(UpToDate {
+        index,
+        covered,
+        is_rebuilt,
+    })
 }
 
-fn known_entry(store: &Store, sequence: u64) -> Result<(Identification, Known), OpenError> {
+fn entry(store: &Store, sequence: u64) -> Result<Arc<Entry>, OpenError> {
     let missing = || OpenError::EntriesMissing {
         missing: iter::once(sequence..sequence + 1).collect(),
     };
     let bytes = store.record(sequence)?.ok_or_else(missing)?;
     let record = Record::parse(&bytes).ok_or_else(missing)?;
-    let entry = record
+    record
         .entry()
-        .map_err(|cause| OpenError::Leaf { sequence, cause })?;
+        .map_err(|cause| OpenError::Leaf { sequence, cause })
+}
+
+/// Returns by what the delivery of an entry is known again.
+fn known(entry: &Entry) -> Option<(Identification, Known)> {
     let facts = facts_digest(&entry.leaf.fact);
     let identification = Identification::of(&entry.leaf.fact);
     let identification = match &entry.leaf.fact {
         Fact::Conflict(_) => identification.of_conflict(&facts),
         Fact::Event(_) | Fact::Unreadable(_) => identification,
+        Fact::Erasure(_) | Fact::ErasureDone(_) | Fact::Hold(_) | Fact::Release(_) => return None,
     };
-    Ok((
-        identification,
-        Known {
-            sequence: entry.leaf.sequence,
-            facts,
-        },
-    ))
+    let sequence = entry.leaf.sequence;
+    Some((identification, Known { sequence, facts }))
 }

@@ -81,7 +81,7 @@ impl Journal {
         next: u64,
         link: Link,
     ) -> Result<(), JournalError> {
-        let bytes = as_u64(group.len());
+        let bytes = segment::as_u64(group.len());
         if self.end.offset.saturating_add(bytes) > self.capacity {
             self.begin_segment(bytes)?;
         }
@@ -220,12 +220,7 @@ impl JournalReader {
         let Some(first) = firsts.into_iter().rfind(|first| *first <= self.next) else {
             return Ok(None);
         };
-        File::open(segment::path(&self.directory, first))
-            .map(SegmentReader::of)
-            .map(Some)
+        let file = File::open(segment::path(&self.directory, first))?;
+        Ok(Some(SegmentReader::of(file)))
     }
-}
-
-fn as_u64(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,5 @@
-//! The master key and what is derived from it (HKDF-SHA256): one key for each purpose.
+//! The master key, which wraps every other; and what is derived from the keys that it wraps (HKDF-SHA256): one key for
+//! each purpose.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use sha2::Sha256;
 use state_machine::id::UserTag;
 use zeroize::Zeroizing;
 
+use super::vault::Secret;
 use crate::stripe::user_reference::UserReference;
 
 const KEY_BYTES: usize = 32;
@@ -16,7 +18,7 @@ const HMAC_KEY_BYTES: usize = 64;
 /// 32 random bytes have fewer distinct values than this less than once in 10¹⁴ keys.
 const DISTINCT_BYTES_MIN: usize = 16;
 
-/// The 32 bytes from which every other key is derived; wiped from memory when dropped.
+/// The 32 bytes under which the vault wraps every other key; wiped from memory when dropped.
 pub struct MasterKey(Zeroizing<[u8; KEY_BYTES]>);
 
 /// Why a text is no master key, without repeating the text.
@@ -54,24 +56,29 @@ fn is_weak(key: &[u8; KEY_BYTES]) -> bool {
         || steps.collect::<BTreeSet<_>>().len() == 1
 }
 
-/// The derived keys, each as the keyed state of its HMAC-SHA256, which the `zeroize` feature of `hmac` wipes.
-pub(super) struct Keys {
-    payload: Hmac<Sha256>,
-    commitment: Hmac<Sha256>,
+/// The log's own keys, each as the keyed state of its HMAC-SHA256, which the `zeroize` feature of `hmac` wipes. They
+/// outlive every session's: what they tag can be found as long as the log is kept.
+pub(super) struct LogKeys {
     user_tag: Hmac<Sha256>,
     body_tag: Hmac<Sha256>,
     check: Hmac<Sha256>,
+    /// The keys of what operators say.
+    pub(super) words: PayloadKeys,
 }
 
-impl Keys {
-    pub(super) fn derive(master: &MasterKey) -> Self {
-        let hkdf = Hkdf::<Sha256>::new(Some(b"avow"), master.0.as_slice());
+/// The keys of the payloads that are erased as one: those of a session.
+#[derive(Clone)]
+pub(super) struct PayloadKeys {
+    payload: Hmac<Sha256>,
+    commitment: Hmac<Sha256>,
+}
+
+impl PayloadKeys {
+    pub(super) fn derive(secret: &Secret) -> Self {
+        let hkdf = hkdf(secret);
         Self {
             payload: derived(&hkdf, "payload"),
             commitment: derived(&hkdf, "commitment"),
-            user_tag: derived(&hkdf, "user tag"),
-            body_tag: derived(&hkdf, "body tag"),
-            check: derived(&hkdf, "key check"),
         }
     }
 
@@ -83,6 +90,18 @@ impl Keys {
     /// Returns the commitment to a plaintext, which nobody without the key can guess at.
     pub(super) fn commitment(&self, plaintext: &[u8]) -> [u8; 32] {
         keyed_hash(&self.commitment, plaintext)
+    }
+}
+
+impl LogKeys {
+    pub(super) fn derive(secret: &Secret) -> Self {
+        let hkdf = hkdf(secret);
+        Self {
+            user_tag: derived(&hkdf, "user tag"),
+            body_tag: derived(&hkdf, "body tag"),
+            check: derived(&hkdf, "key check"),
+            words: PayloadKeys::derive(secret),
+        }
     }
 
     /// Returns the tag under which entries name a user.
@@ -98,10 +117,14 @@ impl Keys {
         first_half(keyed_hash(&self.body_tag, body))
     }
 
-    /// Returns what tells, for one log, whether a master key is its own.
+    /// Returns what tells, for one log, whether a vault is its own.
     pub(super) fn check(&self, log: &[u8; 16]) -> [u8; 16] {
         first_half(keyed_hash(&self.check, log))
     }
+}
+
+fn hkdf(secret: &Secret) -> Hkdf<Sha256> {
+    Hkdf::new(Some(b"avow"), secret.expose())
 }
 
 fn derived(hkdf: &Hkdf<Sha256>, label: &str) -> Hmac<Sha256> {

@@ -3,29 +3,38 @@
 //!
 //! Version, kind and sequence stand first, at fixed places; the fact of that kind stands last.
 
+use sha2::{Digest, Sha256};
 use state_machine::id::{EventId, SequenceNumber};
 use state_machine::time::ReceivedAt;
 
 use super::binary::{Fields, put_text};
 use super::entry::{Fact, Leaf, PayloadDigest, UnreadableFact};
+use super::erasure_fact;
 use super::session_fact::{put_session_fact, session_fact};
+use super::vault::KeySlot;
 use crate::stripe::decode::{Unreadable, UnreadableReason};
 use crate::stripe::secret::SecretFingerprint;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Where the kind stands, with the sequence number behind it.
 const KIND_AT: usize = 1;
-/// Kinds 4 to 10 are reserved: observation, override, reservation, erasure, erasure done, configuration,
-/// attestation.
+/// Kinds 4, 5, 6, 9 and 10 are reserved: observation, override, reservation, configuration, attestation.
 const KIND_EVENT: u8 = 1;
 const KIND_CONFLICT: u8 = 2;
 const KIND_UNREADABLE: u8 = 3;
+const KIND_ERASURE: u8 = 7;
+const KIND_ERASURE_DONE: u8 = 8;
+const KIND_HOLD: u8 = 11;
+const KIND_RELEASE: u8 = 12;
+
+const HAS_SECRET: u8 = 1;
+const HAS_PAYLOAD: u8 = 1 << 1;
 
 /// Why bytes are no leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LeafError {
     /// The version is not known.
-    #[error("leaf version {0} was written by a newer avow")]
+    #[error("leaf version {0} was written by another avow; this one reads version 2")]
     UnknownVersion(u8),
     /// The kind is not known.
     #[error("entry kind {0} was written by a newer avow")]
@@ -45,15 +54,34 @@ impl Leaf {
         bytes.extend_from_slice(&[VERSION, kind(&self.fact)]);
         bytes.extend_from_slice(&self.sequence.0.to_le_bytes());
         bytes.extend_from_slice(&self.received_at.0.to_le_bytes());
-        bytes.extend_from_slice(&self.secret.0);
-        bytes.extend_from_slice(&self.payload.plaintext_bytes.to_le_bytes());
-        bytes.extend_from_slice(&self.payload.sealed_sha256);
-        bytes.extend_from_slice(&self.payload.commitment);
+        bytes.extend_from_slice(&self.key_slot.0.to_le_bytes());
+        let secret = self.secret.map_or(0, |_| HAS_SECRET);
+        bytes.push(secret | self.payload.as_ref().map_or(0, |_| HAS_PAYLOAD));
+        if let Some(secret) = self.secret {
+            bytes.extend_from_slice(&secret.0);
+        }
+        if let Some(payload) = &self.payload {
+            bytes.extend_from_slice(&payload.plaintext_bytes.to_le_bytes());
+            bytes.extend_from_slice(&payload.sealed_sha256);
+            bytes.extend_from_slice(&payload.commitment);
+        }
         match &self.fact {
             Fact::Event(fact) | Fact::Conflict(fact) => put_session_fact(&mut bytes, fact),
             Fact::Unreadable(fact) => put_unreadable(&mut bytes, fact),
+            Fact::Erasure(fact) => erasure_fact::put_erasure(&mut bytes, fact),
+            Fact::ErasureDone(fact) => erasure_fact::put_erasure_done(&mut bytes, fact),
+            Fact::Hold(subject) | Fact::Release(subject) => {
+                erasure_fact::put_subject(&mut bytes, subject);
+            }
         }
         bytes
+    }
+
+    /// Returns a hash that tells this leaf from any other of its log.
+    pub fn digest(&self) -> [u8; 32] {
+        let of_leaf = || Sha256::digest(self.encode()).into();
+        // The sealed payload holds a random nonce, so its hash is as good, and there already.
+        (self.payload.as_ref()).map_or_else(of_leaf, |payload| payload.sealed_sha256)
     }
 
     /// Writes this leaf's kind and sequence over those in its bytes, which were made before it had its place.
@@ -74,17 +102,26 @@ impl Leaf {
             return Err(LeafError::UnknownVersion(version));
         }
         let kind = fields.u8().ok_or(LeafError::Field("kind"))?;
+        let sequence = SequenceNumber(fields.u64().ok_or(LeafError::Field("sequence"))?);
+        let received_at = ReceivedAt(fields.i64().ok_or(LeafError::Field("time of receipt"))?);
+        let key_slot = KeySlot(fields.u64().ok_or(LeafError::Field("key slot"))?);
+        let flags = fields
+            .u8()
+            .filter(|flags| flags & !(HAS_SECRET | HAS_PAYLOAD) == 0)
+            .ok_or(LeafError::Field("flags"))?;
+        let secret = (flags & HAS_SECRET != 0)
+            .then(|| fields.array().ok_or(LeafError::Field("secret")))
+            .transpose()?;
+        let payload = (flags & HAS_PAYLOAD != 0)
+            .then(|| payload_digest(&mut fields).ok_or(LeafError::Field("payload digest")))
+            .transpose()?;
         let leaf = Self {
-            sequence: SequenceNumber(fields.u64().ok_or(LeafError::Field("sequence"))?),
-            received_at: ReceivedAt(fields.i64().ok_or(LeafError::Field("time of receipt"))?),
-            secret: SecretFingerprint(fields.array().ok_or(LeafError::Field("secret"))?),
-            payload: payload_digest(&mut fields).ok_or(LeafError::Field("payload digest"))?,
-            fact: match kind {
-                KIND_EVENT => Fact::Event(session_fact(&mut fields)?),
-                KIND_CONFLICT => Fact::Conflict(session_fact(&mut fields)?),
-                KIND_UNREADABLE => Fact::Unreadable(unreadable(&mut fields)?),
-                unknown => return Err(LeafError::UnknownKind(unknown)),
-            },
+            sequence,
+            received_at,
+            secret: secret.map(SecretFingerprint),
+            key_slot,
+            payload,
+            fact: fact(kind, &mut fields)?,
         };
         if fields.rest().is_empty() {
             Ok(leaf)
@@ -99,7 +136,24 @@ fn kind(fact: &Fact) -> u8 {
         Fact::Event(_) => KIND_EVENT,
         Fact::Conflict(_) => KIND_CONFLICT,
         Fact::Unreadable(_) => KIND_UNREADABLE,
+        Fact::Erasure(_) => KIND_ERASURE,
+        Fact::ErasureDone(_) => KIND_ERASURE_DONE,
+        Fact::Hold(_) => KIND_HOLD,
+        Fact::Release(_) => KIND_RELEASE,
     }
+}
+
+fn fact(kind: u8, fields: &mut Fields<'_>) -> Result<Fact, LeafError> {
+    Ok(match kind {
+        KIND_EVENT => Fact::Event(session_fact(fields)?),
+        KIND_CONFLICT => Fact::Conflict(session_fact(fields)?),
+        KIND_UNREADABLE => Fact::Unreadable(unreadable(fields)?),
+        KIND_ERASURE => Fact::Erasure(erasure_fact::erasure(fields)?),
+        KIND_ERASURE_DONE => Fact::ErasureDone(erasure_fact::erasure_done(fields)?),
+        KIND_HOLD => Fact::Hold(erasure_fact::subject(fields)?),
+        KIND_RELEASE => Fact::Release(erasure_fact::subject(fields)?),
+        unknown => return Err(LeafError::UnknownKind(unknown)),
+    })
 }
 
 fn payload_digest(fields: &mut Fields<'_>) -> Option<PayloadDigest> {

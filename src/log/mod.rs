@@ -9,26 +9,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Sender, TrySendError, bounded, unbounded};
-use state_machine::id::{SequenceNumber, UserTag};
-
-use crate::stripe::decode::{SessionEvent, Unreadable};
-use crate::stripe::signature::AuthenticatedPayload;
-use crate::stripe::user_reference::UserReference;
+use crossbeam_channel::{Sender, bounded, unbounded};
 
 mod append;
 mod binary;
+mod blanking;
 mod codes;
+mod custody;
 mod dedupe;
 mod disk_space;
+mod draft;
 mod durable;
 pub mod entry;
+mod eraser;
+mod erasure_fact;
 mod feeder;
 mod head;
 mod identity;
 mod index;
 mod index_building;
 mod journal;
+mod key_ring;
 pub mod keys;
 pub mod leaf;
 mod open_error;
@@ -41,6 +42,7 @@ mod read;
 mod record;
 mod recovery;
 mod repair;
+mod resumption;
 mod scan;
 mod segment;
 mod sequencer;
@@ -49,27 +51,33 @@ mod shared;
 mod stop;
 mod store;
 mod store_opening;
+mod subject_key;
+mod subject_row;
 mod survey;
 mod tail;
+pub mod vault;
 
-pub use append::{AppendError, Appended};
-use dedupe::Identification;
+pub use append::{AppendError, Appended, Statement};
+pub use custody::Custody;
 use disk_space::DiskSpace;
-use entry::Entry;
+use eraser::{Eraser, Job};
 use feeder::Feeder;
+use index_building::UpToDate;
 use journal::Journal;
-use keys::{Keys, MasterKey};
+use key_ring::KeyRing;
+use keys::{LogKeys, MasterKey};
 pub use open_error::{MissingEntries, OpenError, Repair, Repairs};
-pub use options::{JournalRetention, Options, RandomError};
+pub use options::{JournalRetention, Options, Random, RandomError};
 use paths::Paths;
 pub use payload::{OpenedPayload, PayloadError};
-pub use prepare::Prepared;
-pub use read::{ReadError, ReadErrorCause};
+pub use prepare::{PrepareError, Prepared, Words};
+pub use read::{ReadError, ReadErrorCause, SubjectError};
 use recovery::Recovered;
-use sequencer::{Request, Sequencer};
+use sequencer::{Followers, Request, Sequencer};
 use shared::Shared;
 use stop::Stop;
 use tail::Tail;
+use vault::{KeySlot, Vault};
 
 /// Whether the log accepts writes, and how busy it is.
 #[derive(Debug, Clone)]
@@ -91,12 +99,15 @@ pub struct Log {
     shared: Arc<Shared>,
     /// Taken when the log closes, which ends the sequencer, which ends the feeder.
     queue: Option<Sender<Request>>,
+    /// The eraser holds the queue too: it is told to end when the log closes.
+    erasures: Sender<Job>,
     threads: Vec<JoinHandle<()>>,
     _lock: File,
 }
 
 impl Log {
-    /// Opens or creates the log in `directory`, mends what can be mended, and says what it mended.
+    /// Opens or creates the log in `directory`, mends what can be mended, and says what it mended. Its vault lies beside
+    /// the directory.
     pub fn open(
         directory: &Path,
         master_key: &MasterKey,
@@ -105,20 +116,22 @@ impl Log {
         let paths = Paths::under(directory);
         fs::create_dir_all(&paths.journal)?;
         let lock = lock(&paths.lock)?;
-        let keys = Keys::derive(master_key);
         let mut repairs = Repairs::new();
         if disk_space::keep_ballast(&paths.ballast, options.ballast_bytes)? {
             repairs.push(Repair::BallastReleased);
         }
-        let identity = identity::establish(&paths, &keys, &options, &mut repairs)?;
+        let vault = open_vault(&paths, master_key, &options)?;
+        let log_keys = LogKeys::derive(&vault.log_secret()?);
+        let identity = identity::establish(&paths, vault.log(), &log_keys, &mut repairs)?;
         let recovered = recovery::recover(&paths, identity, &options, repairs)?;
-        let Recovered {
-            survey,
-            store,
-            index,
-            head_file,
-            repairs,
-        } = recovered;
+        let Recovered { survey, store, index: UpToDate { index, covered, .. }, head_file, repairs } = recovered;
+        if vault.slots_end() < covered.slots_end {
+            return Err(OpenError::VaultBehind {
+                named: covered.slots_end.0,
+                there: vault.slots_end().0,
+            });
+        }
+        vault.begin(covered.slots_end)?;
         let journal = Journal::open(
             &paths.journal,
             identity,
@@ -127,11 +140,12 @@ impl Log {
         )?;
         let disk_space = DiskSpace::watch(directory, options.disk_free_bytes_min)?;
         let shared = Arc::new(Shared {
-            keys,
+            log_keys,
+            keys: KeyRing::new(vault),
             identity,
             options,
             journal_directory: paths.journal,
-            tail: Tail::new(survey.end.next, survey.end.link),
+            tail: Tail::new(survey.end),
             store,
             index,
             indexed: AtomicU64::new(survey.end.next),
@@ -140,116 +154,29 @@ impl Log {
             repaired_reads: AtomicU64::new(0),
             journal_reader: Mutex::new(None),
         });
+        let jobs = resumption::resume_erasures(&shared, &repairs)?;
         let (queue, requests) = bounded(shared.options.queue_entries_max);
         // Bounded by the tail, which lets commits wait when sled is too far behind.
         let (groups, fed) = unbounded();
-        let feeder = Feeder::new(Arc::clone(&shared), head_file);
-        let sequencer = Sequencer::new(Arc::clone(&shared), journal, disk_space, groups);
+        let (erasures, wanted) = unbounded();
+        jobs.into_iter().for_each(|job| drop(erasures.send(job)));
+        let feeder = Feeder::new(Arc::clone(&shared), head_file, covered);
+        let eraser = Eraser::new(Arc::clone(&shared), queue.clone());
+        let followers = Followers { feeder: groups, eraser: erasures.clone() };
+        let sequencer = Sequencer::new(Arc::clone(&shared), journal, disk_space, followers);
         let threads = vec![
-            thread::Builder::new()
-                .name("log-feeder".to_owned())
-                .spawn(move || feeder.run(&fed))?,
-            thread::Builder::new()
-                .name("log-sequencer".to_owned())
-                .spawn(move || sequencer.run(&requests))?,
+            spawn("log-feeder", move || feeder.run(&fed))?,
+            spawn("log-eraser", move || eraser.run(&wanted))?,
+            spawn("log-sequencer", move || sequencer.run(&requests))?,
         ];
-        Ok((
-            Self {
-                shared,
-                queue: Some(queue),
-                threads,
-                _lock: lock,
-            },
-            repairs,
-        ))
-    }
-
-    /// Compresses, seals and hashes a payload, on the caller's thread.
-    pub fn prepare_event(
-        &self,
-        payload: &AuthenticatedPayload<'_>,
-        event: SessionEvent,
-    ) -> Result<Prepared, RandomError> {
-        let Shared { keys, options, .. } = &*self.shared;
-        Prepared::of((keys, options), payload, prepare::session_fact(keys, event))
-    }
-
-    /// Compresses, seals and hashes a payload that cannot be read, on the caller's thread.
-    pub fn prepare_unreadable(
-        &self,
-        payload: &AuthenticatedPayload<'_>,
-        unreadable: Unreadable,
-    ) -> Result<Prepared, RandomError> {
-        let Shared { keys, options, .. } = &*self.shared;
-        Prepared::of(
-            (keys, options),
-            payload,
-            prepare::unreadable_fact(keys, payload.body(), unreadable),
-        )
-    }
-
-    /// Queues an entry; `reply` is called once, from the sequencer's thread (or at once, if the queue is
-    /// full), after the entry is durable and readable. It must not block.
-    pub fn append(
-        &self,
-        prepared: Prepared,
-        reply: impl FnOnce(Result<Appended, AppendError>) + Send + 'static,
-    ) {
-        let Some(queue) = &self.queue else {
-            return reply(Err(AppendError::Closing));
+        let log = Self {
+            shared,
+            queue: Some(queue),
+            erasures,
+            threads,
+            _lock: lock,
         };
-        // Before the lookup: whatever is indexed while it runs, the sequencer still has in memory.
-        let indexed = self.shared.indexed.load(Ordering::Acquire);
-        let known = match self.shared.index.find(&prepared.identification) {
-            Ok(known) => known,
-            Err(error) => return reply(Err(AppendError::Stopped(self.shared.stop.set(&error)))),
-        };
-        let request = Request {
-            prepared,
-            reply: Box::new(reply),
-            known,
-            indexed,
-        };
-        match queue.try_send(request) {
-            Ok(()) => {}
-            Err(TrySendError::Full(request)) => (request.reply)(Err(AppendError::QueueFull)),
-            Err(TrySendError::Disconnected(request)) => (request.reply)(Err(AppendError::Closing)),
-        }
-    }
-
-    /// Returns how many durable entries there are: the next sequence number.
-    pub fn size(&self) -> u64 {
-        self.shared.tail.size()
-    }
-
-    /// Returns an entry, or `None` beyond the end.
-    pub fn entry(&self, sequence: SequenceNumber) -> Result<Option<Arc<Entry>>, ReadError> {
-        self.shared.entry(sequence)
-    }
-
-    /// Returns the durable entries from `first` on, in order, up to the size at the call.
-    pub fn entries_from(
-        &self,
-        first: SequenceNumber,
-    ) -> impl Iterator<Item = Result<Arc<Entry>, ReadError>> + '_ {
-        (first.0..self.size())
-            .filter_map(|sequence| self.entry(SequenceNumber(sequence)).transpose())
-    }
-
-    /// Returns the payload of an entry in clear.
-    pub fn open_payload(&self, entry: &Entry) -> Result<OpenedPayload, PayloadError> {
-        let identification = Identification::of(&entry.leaf.fact);
-        payload::open(
-            &self.shared.keys,
-            &entry.sealed,
-            &entry.leaf.payload,
-            &identification,
-        )
-    }
-
-    /// Returns the tag under which entries name this user.
-    pub fn user_tag(&self, reference: &UserReference) -> UserTag {
-        self.shared.keys.user_tag(reference)
+        Ok((log, repairs))
     }
 
     /// Returns whether the log accepts writes.
@@ -272,11 +199,35 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         drop(self.queue.take());
+        drop(self.erasures.send(Job::End));
         for thread in self.threads.drain(..) {
             // A thread that panicked has nothing left to say here; its panic was printed.
             drop(thread.join());
         }
     }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+/// Opens the vault, or creates that of a log that begins.
+fn open_vault(
+    paths: &Paths,
+    master_key: &MasterKey,
+    options: &Options,
+) -> Result<Vault, OpenError> {
+    if let Some(vault) = Vault::open(&paths.vault, master_key, options.random)? {
+        return Ok(vault);
+    }
+    if identity::has_begun(paths)? {
+        return Err(OpenError::VaultLost {
+            path: paths.vault.clone(),
+        });
+    }
+    let mut log = [0; 16];
+    (options.random)(&mut log)?;
+    Ok(Vault::create(&paths.vault, master_key, log, options.random)?)
 }
 
 fn lock(path: &Path) -> Result<File, OpenError> {

@@ -23,9 +23,28 @@ pub enum OpenError {
     /// The random source gave nothing for the identity of a log that begins.
     #[error(transparent)]
     Random(#[from] super::RandomError),
-    /// The master key is another log's.
-    #[error("the master key is not the one that this log was made with")]
-    OtherMasterKey,
+    /// The vault cannot be used.
+    #[error(transparent)]
+    Vault(#[from] super::vault::VaultError),
+    /// Entries are there, but not the vault with their keys.
+    #[error("{path} is missing, and with it the keys of every payload: put it back")]
+    VaultLost {
+        /// Where it belongs.
+        path: PathBuf,
+    },
+    /// The vault is another log's.
+    #[error("the vault belongs to another log")]
+    OtherVault,
+    /// The vault lacks keys that entries name.
+    #[error(
+        "the vault is older than the log: the entries name {named} keys, and it has {there}; put the newer one back"
+    )]
+    VaultBehind {
+        /// How many slots the entries name.
+        named: u64,
+        /// How many slots the vault has.
+        there: u64,
+    },
     /// A file is another log's.
     #[error("{path} belongs to another log")]
     OtherLog {
@@ -71,6 +90,9 @@ pub enum OpenError {
     /// sled cannot be opened although its files are whole.
     #[error("the store cannot be used: {0}")]
     Store(String),
+    /// An erasure that is wanted cannot be carried out.
+    #[error("an erasure that the log wants cannot be carried out: {0}")]
+    Erasure(String),
     /// The index cannot be built.
     #[error("the index cannot be built: {0}")]
     Index(String),

@@ -1,5 +1,7 @@
 //! What an open log may use, and how it keeps its journal.
 
+use state_machine::time::ReceivedAt;
+
 /// What an open log may use and how it keeps its journal. Every bound has a safe default.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -20,8 +22,13 @@ pub struct Options {
     /// The size of the ballast file; 0 for none.
     pub ballast_bytes: u64,
     /// Fills a buffer with random bytes (handed in: this floor reads no random source of its own).
-    pub random: fn(&mut [u8]) -> Result<(), RandomError>,
+    pub random: Random,
+    /// The clock, likewise: it dates what nobody delivered.
+    pub clock: fn() -> ReceivedAt,
 }
+
+/// Fills a buffer with random bytes.
+pub type Random = fn(&mut [u8]) -> Result<(), RandomError>;
 
 /// How long the journal is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +46,7 @@ pub struct RandomError;
 
 impl Options {
     /// Returns the defaults.
-    pub fn new(random: fn(&mut [u8]) -> Result<(), RandomError>) -> Self {
+    pub fn new(random: Random, clock: fn() -> ReceivedAt) -> Self {
         const MIB: u64 = 1024 * 1024;
         Self {
             queue_entries_max: 4_096,
@@ -51,6 +58,7 @@ impl Options {
             disk_free_bytes_min: 256 * MIB,
             ballast_bytes: 64 * MIB,
             random,
+            clock,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// The parts of a log.
 pub(super) struct Paths {
+    /// Beside the log's directory, so that a copy of that holds no key.
+    pub(super) vault: PathBuf,
     pub(super) identity: PathBuf,
     pub(super) journal: PathBuf,
     pub(super) store: PathBuf,
@@ -20,6 +22,7 @@ pub(super) struct Paths {
 impl Paths {
     pub(super) fn under(directory: &Path) -> Self {
         Self {
+            vault: directory.with_file_name("vault"),
             identity: directory.join("identity"),
             journal: directory.join("journal"),
             store: directory.join("sled"),

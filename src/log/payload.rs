@@ -1,7 +1,7 @@
 //! Sealed payloads: the raw body and its signature header, compressed, padded, and encrypted under a key of
-//! their own.
+//! their own, which is derived from the key of their session.
 //!
-//! version 1: `1, nonce[24], XChaCha20-Poly1305(codec, frame length, frame, zeros up to a multiple of 64)`.
+//! version 2: `2, nonce[24], XChaCha20-Poly1305(codec, frame length, frame, zeros up to a multiple of 64)`.
 
 use std::cell::RefCell;
 use std::io;
@@ -17,9 +17,9 @@ use zstd::zstd_safe::CParameter;
 use super::binary::Fields;
 use super::dedupe::Identification;
 use super::entry::PayloadDigest;
-use super::keys::Keys;
+use super::keys::PayloadKeys;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const NONCE_BYTES: usize = 24;
 const PADDING: usize = 64;
 /// With this dictionary, higher levels take longer and save no block of padding.
@@ -60,11 +60,17 @@ pub struct OpenedPayload {
 /// Why a payload could not be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
-    /// It does not open under the master key, or is not this entry's.
+    /// It does not open under its key, or is not this entry's.
     #[error("the sealed payload does not open")]
     Sealed,
+    /// It was erased, or recorded without one.
+    #[error("there is no payload: it was erased, or never kept")]
+    Erased,
+    /// Its key could not be read.
+    #[error("the key of the payload cannot be read")]
+    KeyUnreadable,
     /// Its format is not known.
-    #[error("sealed payload version {0} was written by a newer avow")]
+    #[error("sealed payload version {0} was written by another avow; this one reads version 2")]
     UnknownVersion(u8),
     /// What was sealed is not what the leaf commits to.
     #[error("the payload is not the one that the leaf commits to")]
@@ -73,7 +79,7 @@ pub enum PayloadError {
 
 /// Seals a payload under the name by which its entry is known.
 pub(super) fn seal(
-    keys: &Keys,
+    keys: &PayloadKeys,
     nonce: [u8; NONCE_BYTES],
     identification: &Identification,
     (signature_header, body): (&str, &[u8]),
@@ -103,7 +109,7 @@ pub(super) fn seal(
 
 /// Opens a sealed payload and checks it against its leaf.
 pub(super) fn open(
-    keys: &Keys,
+    keys: &PayloadKeys,
     sealed: &[u8],
     digest: &PayloadDigest,
     identification: &Identification,
@@ -160,7 +166,7 @@ fn associated_data(plaintext_bytes: u32, identification: &Identification) -> Vec
     .concat()
 }
 
-fn cipher(keys: &Keys, nonce: &[u8; NONCE_BYTES]) -> XChaCha20Poly1305 {
+fn cipher(keys: &PayloadKeys, nonce: &[u8; NONCE_BYTES]) -> XChaCha20Poly1305 {
     let key = keys.of_payload(nonce);
     XChaCha20Poly1305::new(&(*key).into())
 }

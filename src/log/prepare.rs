@@ -1,51 +1,141 @@
 //! Preparing an entry on its caller's thread: everything about it that needs no sequence number.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 use state_machine::event::{Event, RedactionStatus, Status};
 use state_machine::id::SequenceNumber;
+use state_machine::time::ReceivedAt;
 
 use super::binary::bounded;
 use super::dedupe::{FactsDigest, Identification, facts_digest};
-use super::entry::{Entry, Fact, Leaf, SessionFact, UnreadableFact};
-use super::keys::Keys;
+use super::entry::{Entry, Fact, Leaf, PayloadDigest, SessionFact, UnreadableFact};
+use super::key_ring::KeyError;
+use super::keys::{LogKeys, PayloadKeys};
 use super::payload;
+use super::subject_key::SubjectKey;
+use super::vault::KeySlot;
 use super::{Options, RandomError};
 use crate::stripe::decode::{SessionEvent, Unreadable};
 use crate::stripe::signature::AuthenticatedPayload;
 
 /// An entry but for its place: sealed, hashed and ready for the sequencer.
 pub struct Prepared {
-    pub(super) identification: Identification,
-    pub(super) facts: FactsDigest,
+    /// By what its delivery is known again; none for what was not delivered.
+    pub(super) delivery: Option<Delivered>,
+    /// The key of the subject that it belongs to.
+    pub(super) key: Arc<SubjectKey>,
     entry: Entry,
     leaf_bytes: Vec<u8>,
 }
 
+/// By what a delivery is known again.
+pub(super) struct Delivered {
+    pub(super) identification: Identification,
+    pub(super) facts: FactsDigest,
+}
+
+/// Why an entry could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// No nonce could be had.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// No key could be had.
+    #[error("no key to seal the payload with: {0}")]
+    Key(String),
+}
+
+impl From<KeyError> for PrepareError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error.to_string())
+    }
+}
+
+/// Who wants something of the log, and why: kept sealed beside the entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+}
+
 impl Prepared {
-    pub(super) fn of(
-        (keys, options): (&Keys, &Options),
+    /// Prepares what was delivered. What comes late for an erased subject is kept without its payload.
+    pub(super) fn of_delivery(
+        options: &Options,
+        key: Arc<SubjectKey>,
         payload: &AuthenticatedPayload<'_>,
         fact: Fact,
     ) -> Result<Self, RandomError> {
         let identification = Identification::of(&fact);
-        let mut nonce = [0; 24];
-        (options.random)(&mut nonce)?;
         let clear = (payload.signature_header(), payload.body());
-        let (sealed, digest) = payload::seal(keys, nonce, &identification, clear);
+        let keys = key.state().sealing_keys().cloned();
+        let sealed = keys.map(|keys| seal(options, &keys, &identification, clear));
+        let (sealed, digest) = sealed.transpose()?.unzip();
+        let delivery = Delivered {
+            facts: facts_digest(&fact),
+            identification,
+        };
         let leaf = Leaf {
             sequence: SequenceNumber(0),
             received_at: payload.received_at(),
-            secret: payload.secret(),
+            secret: Some(payload.secret()),
+            key_slot: key.slot,
             fact,
             payload: digest,
         };
-        let facts = facts_digest(&leaf.fact);
-        let leaf_bytes = leaf.encode();
-        Ok(Self {
-            identification,
-            facts,
+        Ok(Self::new(Some(delivery), key, leaf, sealed.unwrap_or_default()))
+    }
+
+    /// Prepares what an operator states about a subject.
+    pub(super) fn of_statement(
+        (keys, options): (&LogKeys, &Options),
+        key: Arc<SubjectKey>,
+        fact: Fact,
+        words: &Words,
+    ) -> Result<Self, RandomError> {
+        let words = serde_json::to_vec(words).unwrap_or_default();
+        let identification = Identification::of(&fact);
+        let (sealed, digest) = seal(options, &keys.words, &identification, ("", &words))?;
+        let leaf = statement((options.clock)(), fact, Some(digest));
+        Ok(Self::new(None, key, leaf, sealed))
+    }
+
+    /// Prepares what the log states by itself, of a time.
+    pub(super) fn of_own(key: Arc<SubjectKey>, at: ReceivedAt, fact: Fact) -> Self {
+        Self::new(None, key, statement(at, fact, None), Vec::new())
+    }
+
+    fn new(
+        delivery: Option<Delivered>,
+        key: Arc<SubjectKey>,
+        leaf: Leaf,
+        sealed: Vec<u8>,
+    ) -> Self {
+        Self {
+            delivery,
+            key,
+            leaf_bytes: leaf.encode(),
             entry: Entry { leaf, sealed },
-            leaf_bytes,
-        })
+        }
+    }
+
+    pub(super) fn fact(&self) -> &Fact {
+        &self.entry.leaf.fact
+    }
+
+    pub(super) fn received_at(&self) -> ReceivedAt {
+        self.entry.leaf.received_at
+    }
+
+    /// Removes the payload, of a subject that was erased since it was sealed.
+    pub(super) fn without_payload(mut self) -> Self {
+        self.entry.leaf.payload = None;
+        self.entry.sealed = Vec::new();
+        self.leaf_bytes = self.entry.leaf.encode();
+        self
     }
 
     /// Returns the entry in its place, and its leaf's bytes; as a conflict, if the event's id already stands
@@ -70,8 +160,31 @@ impl Prepared {
     }
 }
 
+fn seal(
+    options: &Options,
+    keys: &PayloadKeys,
+    identification: &Identification,
+    clear: (&str, &[u8]),
+) -> Result<(Vec<u8>, PayloadDigest), RandomError> {
+    let mut nonce = [0; 24];
+    (options.random)(&mut nonce)?;
+    Ok(payload::seal(keys, nonce, identification, clear))
+}
+
+/// Returns the leaf of what nobody delivered.
+fn statement(at: ReceivedAt, fact: Fact, payload: Option<PayloadDigest>) -> Leaf {
+    Leaf {
+        sequence: SequenceNumber(0),
+        received_at: at,
+        secret: None,
+        key_slot: KeySlot::LOG,
+        fact,
+        payload,
+    }
+}
+
 /// Returns the fact of an event: its user tagged, and its open words cut to what a leaf holds.
-pub(super) fn session_fact(keys: &Keys, event: SessionEvent) -> Fact {
+pub(super) fn session_fact(keys: &LogKeys, event: SessionEvent) -> Fact {
     let SessionEvent {
         world,
         session,
@@ -105,7 +218,7 @@ pub(super) fn session_fact(keys: &Keys, event: SessionEvent) -> Fact {
 }
 
 /// Returns the fact of a body that could not be read.
-pub(super) fn unreadable_fact(keys: &Keys, body: &[u8], unreadable: Unreadable) -> Fact {
+pub(super) fn unreadable_fact(keys: &LogKeys, body: &[u8], unreadable: Unreadable) -> Fact {
     Fact::Unreadable(UnreadableFact {
         unreadable,
         body_tag: keys.body_tag(body),

@@ -1,9 +1,12 @@
 //! A record: an entry's bytes as the journal and sled both hold them, byte for byte the same.
 //!
-//! Each carries its own checksum, the chain hash before it, and the first sequence number of its commit
-//! group: a record whose group starts later than a damaged one proves that the damaged one had been
-//! acknowledged.
+//! Each carries the chain hash before it, and the first sequence number of its commit group: a record whose group
+//! starts later than a damaged one proves that the damaged one had been acknowledged.
+//!
+//! It has two checksums, one over what stays and one over the sealed payload: a payload that is erased is overwritten
+//! with zeros where it lies, and its record stands.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -12,17 +15,18 @@ use state_machine::id::SequenceNumber;
 use super::binary::Fields;
 use super::entry::{Entry, Leaf};
 use super::leaf::LeafError;
+use crate::transparency::hash::{Hash, leaf_hash};
 
 /// The first bytes of every record.
-pub(super) const MAGIC: [u8; 4] = *b"AVWr";
+pub(super) const MAGIC: [u8; 4] = *b"AVW2";
 /// Where the checked bytes begin: after the magic and the checksum.
 const CHECKED_FROM: usize = 8;
 /// The bytes before the leaf.
-pub(super) const HEADER_BYTES: usize = 64;
+pub(super) const HEADER_BYTES: usize = 68;
 /// Records begin at multiples of this in the journal, so that one can be found again behind damage.
 pub(super) const ALIGNMENT: usize = 8;
 
-/// A link of the hash chain: SHA-256 of the link before and the leaf.
+/// A link of the hash chain: SHA-256 of the link before and the hash under which the leaf stands in the Merkle tree.
 pub(super) type Link = [u8; 32];
 
 /// The link before the first entry.
@@ -38,8 +42,9 @@ pub(super) struct Record<'bytes> {
     pub(super) group_first: u64,
     /// The chain's link before this entry.
     pub(super) before: Link,
-    leaf: &'bytes [u8],
-    sealed: &'bytes [u8],
+    pub(super) leaf: &'bytes [u8],
+    /// Empty if there is none, or if it was erased.
+    pub(super) sealed: &'bytes [u8],
 }
 
 impl<'bytes> Record<'bytes> {
@@ -48,13 +53,21 @@ impl<'bytes> Record<'bytes> {
         let whole = bytes.get(..bytes_of(bytes)?)?;
         let mut fields = Fields::of(whole);
         fields.array::<4>()?;
-        if fields.u32()? != crc32c::crc32c(whole.get(CHECKED_FROM..)?) {
-            return None;
-        }
+        let checksum = fields.u32()?;
         let leaf_bytes = usize::try_from(fields.u32()?).ok()?;
         let sealed_bytes = usize::try_from(fields.u32()?).ok()?;
+        let sealed_checksum = fields.u32()?;
         let (sequence, group_first, before) = (fields.u64()?, fields.u64()?, fields.array()?);
         let (leaf, sealed) = (fields.bytes(leaf_bytes)?, fields.bytes(sealed_bytes)?);
+        let stays = whole.get(CHECKED_FROM..whole.len().checked_sub(sealed_bytes)?)?;
+        if checksum != crc32c::crc32c(stays) {
+            return None;
+        }
+        let is_erased = sealed.iter().all(|byte| *byte == 0);
+        if !is_erased && sealed_checksum != crc32c::crc32c(sealed) {
+            return None;
+        }
+        let sealed = if is_erased { &[] } else { sealed };
         Some(Self {
             bytes: whole,
             sequence,
@@ -67,7 +80,12 @@ impl<'bytes> Record<'bytes> {
 
     /// Returns the chain's link after this entry.
     pub(super) fn link(&self) -> Link {
-        link(&self.before, self.leaf)
+        link(&self.before, &leaf_hash(self.leaf))
+    }
+
+    /// Returns where in the record its payload lies, erased or not.
+    pub(super) fn payload_range(&self) -> Range<usize> {
+        HEADER_BYTES + self.leaf.len()..self.bytes.len()
     }
 
     /// Returns the entry.
@@ -93,11 +111,11 @@ pub(super) fn bytes_of(bytes: &[u8]) -> Option<usize> {
     HEADER_BYTES.checked_add(leaf)?.checked_add(sealed)
 }
 
-/// Returns the chain's link after `leaf`.
-pub(super) fn link(before: &Link, leaf: &[u8]) -> Link {
+/// Returns the chain's link after a leaf.
+pub(super) fn link(before: &Link, leaf: &Hash) -> Link {
     Sha256::new()
         .chain_update(before)
-        .chain_update(leaf)
+        .chain_update(leaf.0)
         .finalize()
         .into()
 }
@@ -115,12 +133,14 @@ pub(super) fn put_record(
     for part in [leaf, sealed] {
         group.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
     }
+    group.extend_from_slice(&crc32c::crc32c(sealed).to_le_bytes());
     group.extend_from_slice(&sequence.0.to_le_bytes());
     group.extend_from_slice(&group_first.0.to_le_bytes());
     group.extend_from_slice(before);
     group.extend_from_slice(leaf);
     group.extend_from_slice(sealed);
-    if let Some(record) = group.get_mut(start..)
+    let stays_until = group.len() - sealed.len();
+    if let Some(record) = group.get_mut(start..stays_until)
         && let Some((head, checked)) = record.split_at_mut_checked(CHECKED_FROM)
     {
         let checksum = crc32c::crc32c(checked).to_le_bytes();

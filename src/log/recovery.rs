@@ -8,8 +8,7 @@ use std::ops::Range;
 use super::durable::sync_directory;
 use super::head::{Head, HeadFile};
 use super::identity::Identity;
-use super::index::Index;
-use super::index_building::bring_up;
+use super::index_building::{UpToDate, bring_up};
 use super::journal::{JournalReader, segments};
 use super::open_error::{MissingEntries, OpenError, Repair, Repairs};
 use super::paths::Paths;
@@ -28,7 +27,7 @@ const BATCH_BYTES_MAX: usize = 1024 * 1024;
 pub(super) struct Recovered {
     pub(super) survey: Survey,
     pub(super) store: Store,
-    pub(super) index: Index,
+    pub(super) index: UpToDate,
     pub(super) head_file: HeadFile,
     pub(super) repairs: Repairs,
 }
@@ -55,7 +54,7 @@ pub(super) fn recover(
         .repairs
         .extend((!head_is_known).then_some(Repair::HeadRewritten));
     let (survey, store) = recovery.agree()?;
-    let (index, is_rebuilt) = bring_up(
+    let index = bring_up(
         &paths.index,
         identity,
         options.index_cache_bytes,
@@ -64,7 +63,7 @@ pub(super) fn recover(
     )?;
     recovery
         .repairs
-        .extend(is_rebuilt.then_some(Repair::IndexRebuilt));
+        .extend(index.is_rebuilt.then_some(Repair::IndexRebuilt));
     let store_file_bytes = store.make_durable()?;
     let size = survey.end.next;
     head_file.write(&Head {

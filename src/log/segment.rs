@@ -16,6 +16,8 @@ const CHECKED_BYTES: usize = 8 + identity::BYTES + 8 + 8 + 32;
 /// Where the first record begins.
 pub(super) const HEADER_BYTES: u64 = 128;
 const WINDOW_BYTES: usize = 256 * 1024;
+/// How near to a record it is sought, before records are read one by one.
+const SEEK_BYTES: usize = 16 * 1024;
 
 /// What a segment says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,7 @@ pub(super) fn first_of(path: &Path) -> Option<u64> {
 pub(super) struct SegmentReader {
     file: File,
     window: Vec<u8>,
+    window_bytes: usize,
     window_start: u64,
     offset: u64,
 }
@@ -95,6 +98,7 @@ impl SegmentReader {
         Self {
             file,
             window: Vec::new(),
+            window_bytes: WINDOW_BYTES,
             window_start: 0,
             offset: HEADER_BYTES,
         }
@@ -103,6 +107,27 @@ impl SegmentReader {
     /// Returns where the next record is looked for: just behind the one returned last.
     pub(super) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Places the reader shortly before the record of `sequence`, in a file whose records end at `until`: they lie in
+    /// order, so halving finds the place.
+    pub(super) fn seek(&mut self, sequence: u64, until: u64) -> io::Result<()> {
+        self.window_bytes = SEEK_BYTES;
+        let (mut low, mut high) = (HEADER_BYTES, until);
+        while high.saturating_sub(low) > as_u64(SEEK_BYTES) {
+            let middle = low + (high - low) / 2;
+            let middle = middle - middle % as_u64(ALIGNMENT);
+            self.offset = middle;
+            let is_before = |record: Record<'_>| record.sequence < sequence;
+            if self.next()?.is_some_and(is_before) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        self.offset = low;
+        self.window_bytes = WINDOW_BYTES;
+        Ok(())
     }
 
     /// Returns the next whole record, looking for it as far as the file goes.
@@ -145,7 +170,7 @@ impl SegmentReader {
             .and_then(|skipped| usize::try_from(skipped).ok());
         let held = held.filter(|skipped| skipped.saturating_add(count) <= self.window.len());
         if held.is_none() {
-            self.load(offset, count.max(WINDOW_BYTES))?;
+            self.load(offset, count.max(self.window_bytes))?;
         }
         let skipped = held.unwrap_or(0);
         Ok(self.window.get(skipped..).unwrap_or_default())
@@ -169,6 +194,7 @@ pub(super) fn write_durably(file: &File, bytes: &[u8], offset: u64) -> io::Resul
     file.sync_data()
 }
 
-fn as_u64(count: usize) -> u64 {
+/// Returns a count of bytes in memory as one in a file.
+pub(super) fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -10,12 +10,12 @@ use state_machine::id::SequenceNumber;
 use super::append::{AppendError, Appended, Reply};
 use super::dedupe::{Identification, Known, Recent};
 use super::disk_space::DiskSpace;
-use super::entry::Entry;
+use super::draft::Draft;
+use super::eraser::Job;
 use super::feeder::Group;
 use super::index::IndexError;
 use super::journal::{Journal, JournalError};
-use super::prepare::Prepared;
-use super::record::{self, Link, put_record};
+use super::prepare::{Delivered, Prepared};
 use super::shared::Shared;
 
 /// How many bytes of entries one commit holds, about.
@@ -40,15 +40,13 @@ pub(super) struct Sequencer {
     disk_space: DiskSpace,
     recent: Recent,
     recent_from: u64,
-    feeder: Sender<Group>,
+    followers: Followers,
 }
 
-/// What a commit is made of, while it is put together.
-struct Draft {
-    group: Group,
-    entries: Vec<Arc<Entry>>,
-    link: Link,
-    next: u64,
+/// Who is told of a commit.
+pub(super) struct Followers {
+    pub(super) feeder: Sender<Group>,
+    pub(super) eraser: Sender<Job>,
 }
 
 impl Sequencer {
@@ -56,7 +54,7 @@ impl Sequencer {
         shared: Arc<Shared>,
         journal: Journal,
         disk_space: DiskSpace,
-        feeder: Sender<Group>,
+        followers: Followers,
     ) -> Self {
         let recent_from = journal.end().next;
         Self {
@@ -65,7 +63,7 @@ impl Sequencer {
             disk_space,
             recent: Recent::default(),
             recent_from,
-            feeder,
+            followers,
         }
     }
 
@@ -106,19 +104,12 @@ impl Sequencer {
 
     fn commit(&mut self, requests: Vec<Request>) {
         let end = *self.journal.end();
-        let mut draft = Draft {
-            group: Group::default(),
-            entries: Vec::new(),
-            link: end.link,
-            next: end.next,
-        };
+        let mut draft = Draft::after(&end);
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             match self.place(&mut draft, request.prepared, request.known, request.indexed) {
                 Ok(appended) => answers.push((request.reply, appended)),
-                Err(error) => {
-                    (request.reply)(Err(AppendError::Stopped(self.shared.stop.set(&error))));
-                }
+                Err(error) => (request.reply)(Err(error)),
             }
         }
         // If we stop before this returns, a restart may find some of the group: nobody was told, and a
@@ -137,78 +128,76 @@ impl Sequencer {
     fn place(
         &mut self,
         draft: &mut Draft,
-        prepared: Prepared,
+        mut prepared: Prepared,
         looked_up: Option<Known>,
         indexed: u64,
-    ) -> Result<Appended, IndexError> {
-        let known = match self.recent.find(&prepared.identification).or(looked_up) {
-            None if indexed < self.recent_from => {
-                self.shared.index.find(&prepared.identification)?
-            }
-            known => known,
+    ) -> Result<Appended, AppendError> {
+        let Some(delivered) = prepared.delivery.take() else {
+            return draft.add_statement(prepared);
         };
-        let (identification, known) = match known {
-            Some(known) if known.facts != prepared.facts => {
-                let identification = prepared.identification.of_conflict(&prepared.facts);
-                let known = self.recent.find(&identification);
-                let known = known.map_or_else(
-                    || self.shared.index.find(&identification),
-                    |known| Ok(Some(known)),
-                )?;
-                (identification, (true, known))
-            }
-            known => (prepared.identification.clone(), (false, known)),
-        };
-        match known {
-            (_, Some(known)) => Ok(Appended {
-                sequence: known.sequence,
+        let known = self.find(&delivered, looked_up, indexed);
+        match known.map_err(|error| AppendError::Stopped(self.shared.stop.set(&error)))? {
+            Found::Again(sequence) => Ok(Appended {
+                sequence,
                 duplicate: true,
             }),
-            (conflicts, None) => Ok(self.add(draft, prepared, identification, conflicts)),
+            Found::New {
+                identification,
+                conflicts,
+            } => {
+                let known = Known {
+                    sequence: SequenceNumber(draft.next()),
+                    facts: delivered.facts,
+                };
+                self.recent.insert(identification.clone(), known);
+                draft.add_delivery(prepared, (identification, known), conflicts);
+                Ok(Appended {
+                    sequence: known.sequence,
+                    duplicate: false,
+                })
+            }
         }
     }
 
-    fn add(
-        &mut self,
-        draft: &mut Draft,
-        prepared: Prepared,
-        identification: Identification,
-        conflicts: bool,
-    ) -> Appended {
-        let sequence = SequenceNumber(draft.next);
-        let known = Known {
-            sequence,
-            facts: prepared.facts,
+    fn find(
+        &self,
+        Delivered {
+            identification,
+            facts,
+        }: &Delivered,
+        looked_up: Option<Known>,
+        indexed: u64,
+    ) -> Result<Found, IndexError> {
+        let known = match self.recent.find(identification).or(looked_up) {
+            None if indexed < self.recent_from => self.shared.index.find(identification)?,
+            known => known,
         };
-        let (entry, leaf) = prepared.into_entry(sequence, conflicts);
-        let group_first = SequenceNumber(self.journal.end().next);
-        put_record(
-            &mut draft.group.bytes,
-            (sequence, group_first),
-            &draft.link,
-            (&leaf, &entry.sealed),
-        );
-        draft.link = record::link(&draft.link, &leaf);
-        draft.next += 1;
-        draft.entries.push(Arc::new(entry));
-        draft
-            .group
-            .identifications
-            .push((identification.clone(), known));
-        self.recent.insert(identification, known);
-        Appended {
-            sequence,
-            duplicate: false,
-        }
+        let conflicts = known.is_some_and(|known| known.facts != *facts);
+        let (identification, known) = if conflicts {
+            let identification = identification.of_conflict(facts);
+            let known = self.recent.find(&identification);
+            let indexed = || self.shared.index.find(&identification);
+            let known = known.map_or_else(indexed, |known| Ok(Some(known)))?;
+            (identification, known)
+        } else {
+            (identification.clone(), known)
+        };
+        Ok(match known {
+            Some(known) => Found::Again(known.sequence),
+            None => Found::New {
+                identification,
+                conflicts,
+            },
+        })
     }
 
     fn write(&mut self, draft: &Draft) -> Result<(), AppendError> {
-        if draft.entries.is_empty() {
+        if draft.is_empty() {
             return Ok(());
         }
         let written = self
             .journal
-            .append(&draft.group.bytes, draft.next, draft.link);
+            .append(draft.bytes(), draft.next(), draft.link());
         written.map_err(|error| match error {
             JournalError::NoSpace => {
                 self.shared.disk_full.store(true, Ordering::Relaxed);
@@ -219,12 +208,18 @@ impl Sequencer {
     }
 
     fn publish(&mut self, draft: Draft) {
-        if draft.entries.is_empty() {
+        if draft.is_empty() {
             return;
         }
-        self.shared.tail.publish(draft.entries, draft.link);
-        // The feeder ends after this thread. Were it gone, the next opening would feed sled from the journal.
-        drop(self.feeder.send(draft.group));
+        let indexed = self.shared.indexed.load(Ordering::Acquire);
+        let due = draft.settle(indexed);
+        let group = draft.into_group();
+        self.shared.tail.publish(group.entries(), *self.journal.end());
+        // Both end after this thread. Were one gone, the next opening would do what it has not done.
+        drop(self.followers.feeder.send(group));
+        for key in due {
+            drop(self.followers.eraser.send(Job::Erase(key)));
+        }
         self.recent_from = self
             .shared
             .indexed
@@ -233,6 +228,15 @@ impl Sequencer {
             .max(self.recent_from);
         self.recent.forget_below(self.recent_from);
     }
+}
+
+/// What a delivery turned out to be.
+enum Found {
+    Again(SequenceNumber),
+    New {
+        identification: Identification,
+        conflicts: bool,
+    },
 }
 
 fn refuse(replies: impl Iterator<Item = Reply>, error: &AppendError) {

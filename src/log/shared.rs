@@ -8,14 +8,16 @@ use super::Options;
 use super::identity::Identity;
 use super::index::Index;
 use super::journal::JournalReader;
-use super::keys::Keys;
+use super::key_ring::KeyRing;
+use super::keys::LogKeys;
 use super::stop::Stop;
 use super::store::Store;
 use super::tail::Tail;
 
 /// The parts of an open log that more than one thread uses.
 pub(super) struct Shared {
-    pub(super) keys: Keys,
+    pub(super) log_keys: LogKeys,
+    pub(super) keys: KeyRing,
     pub(super) identity: Identity,
     pub(super) options: Options,
     pub(super) journal_directory: PathBuf,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use state_machine::id::SequenceNumber;
 
 use super::entry::Entry;
+use super::journal::End;
 use super::record::Link;
 use super::stop::Stop;
 
@@ -35,22 +36,20 @@ struct Entries {
     behind_bytes: usize,
     /// How many entries sled has.
     stored: u64,
-    size: u64,
-    root: Link,
+    end: End,
 }
 
 impl Tail {
-    pub(super) fn new(size: u64, root: Link) -> Self {
+    pub(super) fn new(end: End) -> Self {
         let entries = Entries {
             latest: VecDeque::new(),
             latest_bytes: 0,
             behind_bytes: 0,
-            stored: size,
-            size,
-            root,
+            stored: end.next,
+            end,
         };
         Self {
-            size: AtomicU64::new(size),
+            size: AtomicU64::new(end.next),
             entries: Mutex::new(entries),
             room: Condvar::new(),
         }
@@ -64,25 +63,29 @@ impl Tail {
     /// Returns how many entries are durable, and the chain's link after them.
     pub(super) fn size_and_root(&self) -> (u64, Link) {
         let entries = self.lock();
-        (entries.size, entries.root)
+        (entries.end.next, entries.end.link)
+    }
+
+    /// Returns where the journal ends, which has at least every entry that is durable.
+    pub(super) fn journal_end(&self) -> End {
+        self.lock().end
     }
 
     /// Returns how many durable entries sled does not have.
     pub(super) fn behind(&self) -> u64 {
         let entries = self.lock();
-        entries.size - entries.stored
+        entries.end.next - entries.stored
     }
 
     /// Shows durable entries to readers.
-    pub(super) fn publish(&self, group: Vec<Arc<Entry>>, root: Link) {
+    pub(super) fn publish(&self, group: Vec<Arc<Entry>>, end: End) {
         let mut entries = self.lock();
         let bytes: usize = group.iter().map(|entry| bytes_of(entry)).sum();
         entries.latest_bytes += bytes;
         entries.behind_bytes += bytes;
-        entries.size += u64::try_from(group.len()).unwrap_or(0);
-        entries.root = root;
+        entries.end = end;
         entries.latest.extend(group);
-        self.size.store(entries.size, Ordering::Release);
+        self.size.store(end.next, Ordering::Release);
     }
 
     /// Notes that sled has every entry below `stored`, and lets go of what need not stay.
@@ -92,7 +95,7 @@ impl Tail {
         let from = entries
             .latest
             .len()
-            .saturating_sub(usize::try_from(entries.size - entries.stored).unwrap_or(0));
+            .saturating_sub(usize::try_from(entries.end.next - entries.stored).unwrap_or(0));
         let bytes: usize = entries
             .latest
             .iter()

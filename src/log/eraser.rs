@@ -1,0 +1,104 @@
+//! The eraser: the thread that carries erasures out, one after the other. The durable wish stands in the log already;
+//! every step can be done again, and start-up goes on where a process stopped.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use state_machine::id::SequenceNumber;
+
+use super::append::{AppendError, Appended};
+use super::blanking::blank;
+use super::entry::{ErasureDoneFact, Fact, Subject};
+use super::prepare::Prepared;
+use super::sequencer::Request;
+use super::shared::Shared;
+use super::subject_key::SubjectKey;
+use super::vault::KeySlot;
+
+/// What the eraser is asked for.
+pub(super) enum Job {
+    /// Destroy this key, and remove what it sealed.
+    Erase(Arc<SubjectKey>),
+    /// End, once everything asked for before is done.
+    End,
+}
+
+/// Why an erasure could not be carried out.
+type Failure = Box<dyn std::error::Error>;
+
+/// The eraser's own state.
+pub(super) struct Eraser {
+    shared: Arc<Shared>,
+    queue: Sender<Request>,
+}
+
+impl Eraser {
+    pub(super) fn new(shared: Arc<Shared>, queue: Sender<Request>) -> Self {
+        Self { shared, queue }
+    }
+
+    /// Erases until it is told to end. A failure stops all writing: a key that should be gone may still be there.
+    pub(super) fn run(self, jobs: &Receiver<Job>) {
+        while let Ok(Job::Erase(key)) = jobs.recv() {
+            match self.erase(&key) {
+                Ok(done) => key.state().tell_erased(done),
+                Err(failure) => {
+                    drop(self.shared.stop.set(&failure));
+                    self.shared.tail.wake();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn erase(&self, key: &Arc<SubjectKey>) -> Result<SequenceNumber, Failure> {
+        let (erasure, recent) = {
+            let mut state = key.state();
+            state.keys = None;
+            (state.custody.erasure, state.recent().to_vec())
+        };
+        let (Some(erasure), Some(name)) = (erasure, key.name.clone()) else {
+            return Err("an erasure that nobody wants".into());
+        };
+        let payloads = remove(&self.shared, key.slot, &recent)?;
+        let subject = Subject {
+            key_slot: key.slot,
+            name,
+        };
+        let fact = Fact::ErasureDone(ErasureDoneFact {
+            subject,
+            erasure,
+            payloads,
+        });
+        let at = (self.shared.options.clock)();
+        // If we stop before this is durable, start-up finds the wish without its end, and does all of it again.
+        let done = self.append(Prepared::of_own(Arc::clone(key), at, fact))?;
+        // If we stop before this is, start-up does once more what is done already.
+        self.shared.keys.vault.note_erased_through(done.0 + 1)?;
+        Ok(done)
+    }
+
+    fn append(&self, prepared: Prepared) -> Result<SequenceNumber, Failure> {
+        let (reply, appended) = bounded::<Result<Appended, AppendError>>(1);
+        let request = Request {
+            prepared,
+            reply: Box::new(move |appended| drop(reply.send(appended))),
+            known: None,
+            indexed: u64::MAX,
+        };
+        self.queue.send(request).map_err(|_| "the log is closing")?;
+        Ok(appended.recv()??.sequence)
+    }
+}
+
+/// Destroys a key, then removes what it sealed from the journal; returns how many payloads that were. The key goes first:
+/// from then on nothing can be read any more, wherever a copy of the sealed bytes may lie.
+pub(super) fn remove(shared: &Shared, slot: KeySlot, recent: &[u64]) -> Result<u64, Failure> {
+    // If we stop before this is durable, start-up does it again.
+    shared.keys.vault.destroy(slot)?;
+    let mut payloads: BTreeSet<u64> = shared.index.payloads_of(slot)?.into_iter().collect();
+    payloads.extend(recent);
+    blank(&shared.journal_directory, &payloads, shared.tail.journal_end())?;
+    Ok(u64::try_from(payloads.len())?)
+}
