@@ -51,6 +51,7 @@ mod store;
 mod store_opening;
 mod survey;
 mod tail;
+pub mod vault;
 
 pub use append::{AppendError, Appended};
 use dedupe::Identification;
