@@ -44,6 +44,18 @@ impl MasterKey {
             Ok(Self(key))
         }
     }
+
+    /// Returns the key under which the vault wraps its secrets.
+    pub(super) fn wrapping_key(&self) -> Zeroizing<[u8; KEY_BYTES]> {
+        let hkdf = Hkdf::<Sha256>::new(Some(b"avow"), self.0.as_slice());
+        let mut key = Zeroizing::new([0; KEY_BYTES]);
+        let expanded = hkdf.expand(b"vault", key.as_mut_slice());
+        assert!(
+            expanded.is_ok(),
+            "HKDF-SHA256 expands to 255 times 32 bytes"
+        );
+        key
+    }
 }
 
 /// Tells keys that a person made up: few distinct bytes, or bytes in even steps (`000102…`).

@@ -1,0 +1,79 @@
+//! The vault's header: whose it is, and how far its erasures have come. Overwritten in place.
+//!
+//! Two places take turns, each in a disk block of its own, so that a torn write spoils the newer one only.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::log::binary::{Fields, checked, with_checksum};
+use crate::log::durable::read_up_to;
+
+/// Where the first slot begins.
+pub(super) const HEADER_BYTES: u64 = 2 * PLACE_SPACING;
+
+const MAGIC: [u8; 8] = *b"AVOWVLT1";
+const PLACE_SPACING: u64 = 4096;
+const PLACE_BYTES: usize = 8 + 16 + 8 + 8;
+
+/// What the vault says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    /// The log that it belongs to.
+    pub(super) log: [u8; 16],
+    /// Every erasure that was finished below this sequence number has been carried out on this file.
+    pub(super) erased_through: u64,
+    writes: u64,
+}
+
+impl Header {
+    pub(super) fn new(log: [u8; 16], erased_through: u64) -> Self {
+        Self {
+            log,
+            erased_through,
+            writes: 0,
+        }
+    }
+
+    /// Returns the newest header that is whole, if any is.
+    pub(super) fn read(file: &File) -> io::Result<Option<Self>> {
+        let places = [read_place(file, 0)?, read_place(file, 1)?];
+        Ok(places
+            .into_iter()
+            .flatten()
+            .max_by_key(|header| header.writes))
+    }
+
+    /// Writes the header over the older place. If we stop half-way, the newer place still stands.
+    pub(super) fn write(&mut self, file: &File) -> io::Result<()> {
+        self.writes += 1;
+        file.write_all_at(&self.to_bytes(), self.writes % 2 * PLACE_SPACING)
+    }
+
+    fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(PLACE_BYTES);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&self.log);
+        bytes.extend_from_slice(&self.erased_through.to_le_bytes());
+        bytes.extend_from_slice(&self.writes.to_le_bytes());
+        with_checksum(&bytes)
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields::of(bytes.strip_prefix(&MAGIC)?);
+        Some(Self {
+            log: fields.array()?,
+            erased_through: fields.u64()?,
+            writes: fields.u64()?,
+        })
+    }
+}
+
+fn read_place(file: &File, place: u64) -> io::Result<Option<Header>> {
+    let mut bytes = [0; PLACE_BYTES + 4];
+    let count = read_up_to(file, &mut bytes, place * PLACE_SPACING)?;
+    Ok(bytes
+        .get(..count)
+        .and_then(|bytes| checked(bytes, PLACE_BYTES))
+        .and_then(Header::parse))
+}

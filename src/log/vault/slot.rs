@@ -1,0 +1,137 @@
+//! A slot: one secret, wrapped under the master key and bound to its log and its place.
+//!
+//! 128 bytes: `AVOWKEY1, nonce[24], XChaCha20-Poly1305(secret)[48]`, zeros. A slot divides a disk's sector, so none
+//! is ever half written. All zeros hold no key.
+
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use zeroize::Zeroizing;
+
+use crate::log::binary::Fields;
+use crate::log::keys::MasterKey;
+use crate::log::options::RandomError;
+
+/// The size of a slot.
+pub(super) const SLOT_BYTES: usize = 128;
+
+const MAGIC: [u8; 8] = *b"AVOWKEY1";
+const NONCE_BYTES: usize = 24;
+const SECRET_BYTES: usize = 32;
+
+/// Fills a buffer with random bytes.
+pub(super) type Random = fn(&mut [u8]) -> Result<(), RandomError>;
+
+/// The number of a slot in the vault: leaves name their session's key by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeySlot(pub u64);
+
+impl KeySlot {
+    /// Holds the log's own secret.
+    pub const LOG: Self = Self(0);
+    /// Holds the seed of the signing key.
+    pub const SIGNING: Self = Self(1);
+    /// The first slot that belongs to a session.
+    pub const FIRST_OF_SESSIONS: Self = Self(2);
+}
+
+/// 32 random bytes, wiped from memory when dropped.
+pub(in crate::log) struct Secret(Zeroizing<[u8; SECRET_BYTES]>);
+
+impl Secret {
+    pub(super) fn mint(random: Random) -> Result<Self, RandomError> {
+        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+        random(secret.as_mut_slice())?;
+        Ok(Self(secret))
+    }
+
+    pub(in crate::log) fn expose(&self) -> &[u8; SECRET_BYTES] {
+        &self.0
+    }
+}
+
+/// What a slot holds.
+pub(in crate::log) enum SlotState {
+    /// A key.
+    Key(Secret),
+    /// No key: it was destroyed, or none was ever minted.
+    Destroyed,
+    /// Bytes that are no key of this slot.
+    Damaged,
+}
+
+/// Wraps and opens the secrets of one log.
+pub(super) struct Wrapping {
+    cipher: XChaCha20Poly1305,
+    log: [u8; 16],
+}
+
+impl Wrapping {
+    pub(super) fn of(log: [u8; 16], master: &MasterKey) -> Self {
+        Self {
+            cipher: XChaCha20Poly1305::new(&(*master.wrapping_key()).into()),
+            log,
+        }
+    }
+
+    /// Returns the bytes of `slot` when it holds `secret`.
+    pub(super) fn wrap(
+        &self,
+        slot: KeySlot,
+        secret: &Secret,
+        random: Random,
+    ) -> Result<[u8; SLOT_BYTES], RandomError> {
+        let mut nonce = [0; NONCE_BYTES];
+        random(&mut nonce)?;
+        let mut wrapped = *secret.expose();
+        let tag = self.cipher.encrypt_inout_detached(
+            &XNonce::from(nonce),
+            &self.associated_data(slot),
+            wrapped.as_mut_slice().into(),
+        );
+        assert!(tag.is_ok(), "the cipher takes up to 256 GiB");
+        let parts = [MAGIC.as_slice(), &nonce, &wrapped, &tag.unwrap_or_default()];
+        let mut bytes = [0; SLOT_BYTES];
+        bytes
+            .iter_mut()
+            .zip(parts.into_iter().flatten())
+            .for_each(|(to, from)| *to = *from);
+        Ok(bytes)
+    }
+
+    /// Returns what `bytes` hold when they stand in `slot`.
+    pub(super) fn open(&self, slot: KeySlot, bytes: &[u8; SLOT_BYTES]) -> SlotState {
+        if *bytes == [0; SLOT_BYTES] {
+            return SlotState::Destroyed;
+        }
+        self.unwrapped(slot, bytes)
+            .map_or(SlotState::Damaged, SlotState::Key)
+    }
+
+    fn unwrapped(&self, slot: KeySlot, bytes: &[u8]) -> Option<Secret> {
+        let mut fields = Fields::of(bytes.strip_prefix(&MAGIC)?);
+        let nonce: [u8; NONCE_BYTES] = fields.array()?;
+        let mut secret = Zeroizing::new(fields.array()?);
+        let tag: [u8; 16] = fields.array()?;
+        self.cipher
+            .decrypt_inout_detached(
+                &XNonce::from(nonce),
+                &self.associated_data(slot),
+                secret.as_mut_slice().into(),
+                &tag.into(),
+            )
+            .ok()?;
+        let is_whole = fields.rest().iter().all(|byte| *byte == 0);
+        is_whole.then_some(Secret(secret))
+    }
+
+    /// Binds a wrapped secret to its log and its slot, so that it opens nowhere else.
+    fn associated_data(&self, slot: KeySlot) -> [u8; 32] {
+        let parts = [MAGIC.as_slice(), &self.log, &slot.0.to_le_bytes()];
+        let mut bytes = [0; 32];
+        bytes
+            .iter_mut()
+            .zip(parts.into_iter().flatten())
+            .for_each(|(to, from)| *to = *from);
+        bytes
+    }
+}
