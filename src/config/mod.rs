@@ -21,7 +21,7 @@ pub mod value;
 
 use crate::http;
 use crate::log::keys::MasterKey;
-use crate::log::{Options, RandomError};
+use crate::log::{Options, Random};
 use crate::service;
 use crate::stripe::secret::Secrets;
 use declaration::Declaration;
@@ -90,7 +90,7 @@ impl Settings {
     }
 
     /// Returns how the log is opened.
-    pub fn log_options(&self, random: fn(&mut [u8]) -> Result<(), RandomError>) -> Options {
+    pub fn log_options(&self, random: Random, clock: fn() -> ReceivedAt) -> Options {
         let log = &self.log;
         Options {
             queue_entries_max: log.queue_entries_max,
@@ -102,6 +102,7 @@ impl Settings {
             disk_free_bytes_min: log.disk_free_bytes_min,
             ballast_bytes: log.ballast_bytes,
             random,
+            clock,
         }
     }
 
@@ -110,7 +111,8 @@ impl Settings {
         &self,
         secrets: Secrets,
         master_key: MasterKey,
-        random: fn(&mut [u8]) -> Result<(), RandomError>,
+        random: Random,
+        clock: fn() -> ReceivedAt,
     ) -> service::Options {
         service::Options {
             secrets,
@@ -118,7 +120,7 @@ impl Settings {
             user_reference_sources: self.webhook.user_reference_sources.clone(),
             policy: self.retry_policy(),
             master_key,
-            log: self.log_options(random),
+            log: self.log_options(random, clock),
             projections_cache_bytes: self.projections.cache_bytes,
             users_cached_max: self.projections.users_cached_max,
         }

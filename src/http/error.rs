@@ -118,10 +118,14 @@ impl From<IngestError> for Error {
             IngestError::Append(AppendError::Stopped(_)) => {
                 Self::unavailable("writes_stopped", "the log accepts nothing; deliver again")
             }
+            // A delivery holds and releases nothing.
+            IngestError::Append(AppendError::ErasureBegun(_) | AppendError::NotHeld) => {
+                Self::unavailable("not_recorded", "the event was not recorded; deliver again")
+            }
             IngestError::NotFolded(_) => {
                 Self::unavailable("not_projected", "the projections are behind; deliver again")
             }
-            IngestError::Random(error) => {
+            IngestError::Prepare(error) => {
                 tracing::error!(%error, "a payload could not be sealed");
                 Self::unavailable(
                     "not_sealed",

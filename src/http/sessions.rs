@@ -18,6 +18,7 @@ use super::error::Error;
 use super::parameters::Parameters;
 use super::users::text_of;
 use crate::projections::view::SessionFilter;
+use crate::log::Custody;
 use crate::service::Service;
 use crate::service::read::Page;
 use crate::service::sessions::{SessionAnswer, UserName};
@@ -168,7 +169,32 @@ struct SessionJson<'a> {
     declines: BTreeMap<&'a str, u32>,
     events: u32,
     anomalies: Vec<AnomalyJson<'a>>,
+    /// The entry of the legal hold that stands.
+    hold: Option<u64>,
+    erasure: Option<ErasureJson>,
     sequence: u64,
+}
+
+/// What has become of the wish to erase a session's payloads.
+#[derive(Serialize)]
+struct ErasureJson {
+    status: &'static str,
+    sequence: u64,
+    done_sequence: Option<u64>,
+}
+
+impl ErasureJson {
+    fn of(custody: &Custody) -> Option<Self> {
+        Some(Self {
+            sequence: custody.erasure?.0,
+            done_sequence: custody.done.map(|done| done.0),
+            status: match (custody.done, custody.hold) {
+                (Some(_), _) => "done",
+                (None, Some(_)) => "waiting",
+                (None, None) => "begun",
+            },
+        })
+    }
 }
 
 impl<'a> SessionJson<'a> {
@@ -189,6 +215,8 @@ impl<'a> SessionJson<'a> {
             declines: declines.collect(),
             events: session.events,
             anomalies: known.anomalies.iter().map(AnomalyJson::of).collect(),
+            hold: known.record.custody.hold.map(|hold| hold.0),
+            erasure: ErasureJson::of(&known.record.custody),
             sequence: known.record.last_sequence().0,
         }
     }

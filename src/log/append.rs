@@ -9,7 +9,6 @@ use state_machine::id::SequenceNumber;
 use super::Log;
 use super::entry::{ErasureCause, ErasureFact, Fact, Subject, SubjectName};
 use super::prepare::{self, PrepareError, Prepared, Words};
-use super::read::SubjectError;
 use super::sequencer::Request;
 use super::shared::Shared;
 use crate::stripe::decode::{SessionEvent, Unreadable};
@@ -61,6 +60,29 @@ pub enum Statement {
     Release,
 }
 
+/// What became of a statement. Each says where it stands, or where the same had been stated before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stated {
+    /// Nothing of the subject is erased until the hold is released.
+    Held(Appended),
+    /// The hold is over. An erasure that waited for that has been begun.
+    Released(Appended),
+    /// The erasure waits.
+    Waiting {
+        /// The wish.
+        appended: Appended,
+        /// The hold that it waits for.
+        hold: SequenceNumber,
+    },
+    /// It is erased.
+    Erased {
+        /// The wish.
+        appended: Appended,
+        /// The entry that says so.
+        done: SequenceNumber,
+    },
+}
+
 impl Log {
     /// Compresses, seals and hashes a payload, on the caller's thread.
     pub fn prepare_event(
@@ -70,7 +92,7 @@ impl Log {
     ) -> Result<Prepared, PrepareError> {
         let Shared { keys, index, .. } = &*self.shared;
         let name = SubjectName::Session(event.world.clone(), event.session.clone());
-        let key = keys.key(name, index)?;
+        let key = keys.key(&name, index)?;
         let fact = prepare::session_fact(&self.shared.log_keys, event);
         Ok(Prepared::of_delivery(&self.shared.options, key, payload, fact)?)
     }
@@ -86,14 +108,23 @@ impl Log {
         Ok(Prepared::of_delivery(&self.shared.options, key, payload, fact)?)
     }
 
-    /// Seals what an operator states about a subject, and why.
-    pub fn prepare_statement(
+    /// States something about a subject, sealed with the words of who does. `reply` is called once: when it is durable
+    /// and, if something is to be erased and nothing holds it, when it has been. It must not block; it is dropped if that
+    /// will not be before a restart.
+    pub fn state(
         &self,
         subject: Subject,
         statement: Statement,
         words: &Words,
-    ) -> Result<Prepared, PrepareError> {
-        let Shared { keys, index, log_keys, options, .. } = &*self.shared;
+        reply: impl FnOnce(Result<Stated, AppendError>) + Send + 'static,
+    ) -> Result<(), PrepareError> {
+        let Shared {
+            keys,
+            index,
+            log_keys,
+            options,
+            ..
+        } = &*self.shared;
         let key = keys.key_in(&subject.name, subject.key_slot, index)?;
         let fact = match statement {
             Statement::Erase => Fact::Erasure(ErasureFact {
@@ -103,19 +134,22 @@ impl Log {
             Statement::Hold => Fact::Hold(subject),
             Statement::Release => Fact::Release(subject),
         };
-        Ok(Prepared::of_statement((log_keys, options), key, fact, words)?)
-    }
-
-    /// Calls back with the entry that says that a subject is erased, once that is so; `call` is dropped if it will not
-    /// be before a restart. It must not block.
-    pub fn when_erased(
-        &self,
-        subject: &Subject,
-        call: impl FnOnce(SequenceNumber) + Send + 'static,
-    ) -> Result<(), SubjectError> {
-        let Shared { keys, index, .. } = &*self.shared;
-        let key = keys.key_in(&subject.name, subject.key_slot, index)?;
-        key.state().when_erased(Box::new(call));
+        let prepared = Prepared::of_statement((log_keys, options), Arc::clone(&key), fact, words)?;
+        self.append(prepared, move |appended| {
+            let appended = match appended {
+                Ok(appended) => appended,
+                Err(error) => return reply(Err(error)),
+            };
+            let mut state = key.state();
+            match (statement, state.custody.hold) {
+                (Statement::Hold, _) => reply(Ok(Stated::Held(appended))),
+                (Statement::Release, _) => reply(Ok(Stated::Released(appended))),
+                (Statement::Erase, Some(hold)) => reply(Ok(Stated::Waiting { appended, hold })),
+                (Statement::Erase, None) => state.when_erased(Box::new(move |done| {
+                    reply(Ok(Stated::Erased { appended, done }));
+                })),
+            }
+        });
         Ok(())
     }
 

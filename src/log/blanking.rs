@@ -1,4 +1,4 @@
-//! Blanking: writing zeros over the sealed payloads of erased entries, where they lie in the journal.
+//! Blanking: writing over the sealed payloads of erased entries, where they lie in the journal.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,7 +10,7 @@ use super::journal::{End, segments};
 use super::record;
 use super::segment::{self, SegmentReader};
 
-/// Writes zeros over the payloads of these entries, and makes that durable. A record that is blank already, or is not
+/// Blanks the payloads of these entries, and makes that durable. A record that is blank already, or is not
 /// there, is passed over. If we stop half-way, a payload is damaged: the same is done again, with the same result.
 pub(super) fn blank(directory: &Path, entries: &BTreeSet<u64>, end: End) -> io::Result<()> {
     let firsts = segments(directory)?;
@@ -44,9 +44,9 @@ fn blank_record(file: &File, sequence: u64, until: u64) -> io::Result<()> {
         }
         if record.sequence == sequence && !record.sealed.is_empty() {
             let (payload, bytes) = (record.payload_range(), record.bytes.len());
-            let zeros = vec![0; payload.len()];
+            let blank = vec![record::BLANK; payload.len()];
             let start = reader.offset() - segment::as_u64(record::padded(bytes));
-            file.write_all_at(&zeros, start + segment::as_u64(payload.start))?;
+            file.write_all_at(&blank, start + segment::as_u64(payload.start))?;
         }
         break;
     }

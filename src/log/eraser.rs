@@ -41,12 +41,16 @@ impl Eraser {
     /// Erases until it is told to end. A failure stops all writing: a key that should be gone may still be there.
     pub(super) fn run(self, jobs: &Receiver<Job>) {
         while let Ok(Job::Erase(key)) = jobs.recv() {
-            match self.erase(&key) {
+            let erased = match self.shared.stop.reason() {
+                None => self.erase(&key),
+                Some(reason) => Err(reason.to_string().into()),
+            };
+            match erased {
                 Ok(done) => key.state().tell_erased(done),
                 Err(failure) => {
                     drop(self.shared.stop.set(&failure));
                     self.shared.tail.wake();
-                    return;
+                    key.state().forget_waiting();
                 }
             }
         }

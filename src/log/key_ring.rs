@@ -55,12 +55,11 @@ impl KeyRing {
     /// Returns the key of a subject, a fresh one if it has none.
     pub(super) fn key(
         &self,
-        name: SubjectName,
+        name: &SubjectName,
         index: &Index,
     ) -> Result<Arc<SubjectKey>, KeyError> {
-        let find = || index.slot_of(&name);
-        self.find_or(&name, || match find()? {
-            Some(slot) => self.load(&name, slot, index),
+        self.find_or(name, || match index.slot_of(name)? {
+            Some(slot) => self.load(name, slot, index),
             None => self.fresh(Some(name.clone())),
         })
     }

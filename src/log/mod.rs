@@ -57,7 +57,7 @@ mod survey;
 mod tail;
 pub mod vault;
 
-pub use append::{AppendError, Appended, Statement};
+pub use append::{AppendError, Appended, Stated, Statement};
 pub use custody::Custody;
 use disk_space::DiskSpace;
 use eraser::{Eraser, Job};
@@ -121,14 +121,15 @@ impl Log {
             repairs.push(Repair::BallastReleased);
         }
         let vault = open_vault(&paths, master_key, &options)?;
-        let log_keys = LogKeys::derive(&vault.log_secret()?);
+        let log_keys = LogKeys::derive(&vault.permanent(KeySlot::LOG)?);
         let identity = identity::establish(&paths, vault.log(), &log_keys, &mut repairs)?;
         let recovered = recovery::recover(&paths, identity, &options, repairs)?;
         let Recovered { survey, store, index: UpToDate { index, covered, .. }, head_file, repairs } = recovered;
-        if vault.slots_end() < covered.slots_end {
+        let there = vault.slots_end()?;
+        if there < covered.slots_end.0 {
             return Err(OpenError::VaultBehind {
                 named: covered.slots_end.0,
-                there: vault.slots_end().0,
+                there,
             });
         }
         vault.begin(covered.slots_end)?;
@@ -155,28 +156,43 @@ impl Log {
             journal_reader: Mutex::new(None),
         });
         let jobs = resumption::resume_erasures(&shared, &repairs)?;
+        let feeder = Feeder::new(Arc::clone(&shared), head_file, covered);
+        let log = Self::start(shared, (journal, disk_space), feeder, jobs, lock)?;
+        Ok((log, repairs))
+    }
+
+    fn start(
+        shared: Arc<Shared>,
+        (journal, disk_space): (Journal, DiskSpace),
+        feeder: Feeder,
+        jobs: Vec<Job>,
+        lock: File,
+    ) -> Result<Self, OpenError> {
         let (queue, requests) = bounded(shared.options.queue_entries_max);
         // Bounded by the tail, which lets commits wait when sled is too far behind.
         let (groups, fed) = unbounded();
         let (erasures, wanted) = unbounded();
-        jobs.into_iter().for_each(|job| drop(erasures.send(job)));
-        let feeder = Feeder::new(Arc::clone(&shared), head_file, covered);
+        for job in jobs {
+            drop(erasures.send(job));
+        }
+        let followers = Followers {
+            feeder: groups,
+            eraser: erasures.clone(),
+        };
         let eraser = Eraser::new(Arc::clone(&shared), queue.clone());
-        let followers = Followers { feeder: groups, eraser: erasures.clone() };
         let sequencer = Sequencer::new(Arc::clone(&shared), journal, disk_space, followers);
         let threads = vec![
             spawn("log-feeder", move || feeder.run(&fed))?,
             spawn("log-eraser", move || eraser.run(&wanted))?,
             spawn("log-sequencer", move || sequencer.run(&requests))?,
         ];
-        let log = Self {
+        Ok(Self {
             shared,
             queue: Some(queue),
             erasures,
             threads,
             _lock: lock,
-        };
-        Ok((log, repairs))
+        })
     }
 
     /// Returns whether the log accepts writes.

@@ -3,8 +3,8 @@
 //! Each carries the chain hash before it, and the first sequence number of its commit group: a record whose group
 //! starts later than a damaged one proves that the damaged one had been acknowledged.
 //!
-//! It has two checksums, one over what stays and one over the sealed payload: a payload that is erased is overwritten
-//! with zeros where it lies, and its record stands.
+//! It has two checksums, one over what stays and one over the sealed payload: a payload that is erased is blanked where
+//! it lies, and its record stands.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use crate::transparency::hash::{Hash, leaf_hash};
 
 /// The first bytes of every record.
 pub(super) const MAGIC: [u8; 4] = *b"AVW2";
+/// What an erased payload is overwritten with. Not zeros: those are what a torn write leaves.
+pub(super) const BLANK: u8 = 0xe5;
 /// Where the checked bytes begin: after the magic and the checksum.
 const CHECKED_FROM: usize = 8;
 /// The bytes before the leaf.
@@ -63,11 +65,11 @@ impl<'bytes> Record<'bytes> {
         if checksum != crc32c::crc32c(stays) {
             return None;
         }
-        let is_erased = sealed.iter().all(|byte| *byte == 0);
-        if !is_erased && sealed_checksum != crc32c::crc32c(sealed) {
+        let is_blank = sealed.iter().all(|byte| *byte == BLANK);
+        if !is_blank && sealed_checksum != crc32c::crc32c(sealed) {
             return None;
         }
-        let sealed = if is_erased { &[] } else { sealed };
+        let sealed = if is_blank { &[] } else { sealed };
         Some(Self {
             bytes: whole,
             sequence,

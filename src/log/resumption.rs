@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use state_machine::id::SequenceNumber;
 
-use super::entry::Fact;
-use super::eraser::{Job, remove};
-use super::open_error::{OpenError, Repair};
 use super::custody::subject_of;
 use super::entry::Subject;
+use super::eraser::{Job, remove};
+use super::open_error::{OpenError, Repair};
 use super::shared::Shared;
 
 /// Carries out again what the vault does not know of, and returns what is still to be carried out.

@@ -112,6 +112,7 @@ mod tests {
 
     use super::super::record::{GENESIS, put_record};
     use super::*;
+    use crate::transparency::hash::leaf_hash;
 
     const FIRST: u64 = 7;
 
@@ -129,8 +130,8 @@ mod tests {
                 starts.push(HEADER_BYTES + as_u64(bytes.len()));
                 let leaf = sequence.to_le_bytes();
                 let places = (SequenceNumber(sequence), SequenceNumber(group_first));
-                put_record(&mut bytes, places, &link, (&leaf, b"a sealed payload"));
-                link = super::super::record::link(&link, &leaf);
+                put_record(&mut bytes, places, &link, (&leaf, b"a sealed payload ..."));
+                link = super::super::record::link(&link, &leaf_hash(&leaf));
                 sequence += 1;
             }
         }

@@ -82,6 +82,11 @@ impl State {
         self.waiting.drain(..).for_each(|call| call(done));
     }
 
+    /// Lets go of who waits for what will not be done before a restart.
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
     pub(super) fn recent(&self) -> &[u64] {
         &self.recent
     }

@@ -19,7 +19,9 @@ use super::listing::{self, ListedAnomaly, Rows, rule};
 use super::record::{SessionRecord, Unfolded, UserRecord, WhyUnfolded};
 use super::store::{Projections, StoreError};
 use super::view::View;
-use crate::log::entry::{Fact, Leaf, SessionFact, UnreadableFact};
+use crate::log::entry::{
+    ErasureDoneFact, ErasureFact, Fact, Leaf, SessionFact, SubjectName, UnreadableFact,
+};
 use crate::log::{Log, ReadError};
 use crate::stripe::decode::EventForm;
 
@@ -47,7 +49,7 @@ pub fn catch_up(
         };
         for entry in log.entries_from(cursor.next).take(ROUND_ENTRIES_MAX) {
             cursor.last = match &entry {
-                Ok(entry) => entry.leaf.payload.sealed_sha256,
+                Ok(entry) => entry.leaf.digest(),
                 Err(_) => [0; 32],
             };
             match entry {
@@ -93,7 +95,7 @@ impl Round<'_> {
                         event: fact.event.clone(),
                         arrival,
                     };
-                    self.session(fact)?.history.insert(recorded);
+                    self.session(&fact.world, &fact.session)?.history.insert(recorded);
                 }
                 EventForm::Thin => self.take_in_unfolded(fact, WhyUnfolded::Thin, arrival)?,
             },
@@ -109,6 +111,22 @@ impl Round<'_> {
                     at: Timestamp(leaf.received_at.0.div_euclid(1000)),
                 });
             }
+            Fact::Erasure(ErasureFact { subject, .. })
+            | Fact::ErasureDone(ErasureDoneFact { subject, .. })
+            | Fact::Hold(subject)
+            | Fact::Release(subject) => self.take_in_custody(leaf, &subject.name)?,
+        }
+        Ok(())
+    }
+
+    fn take_in_custody(&mut self, leaf: &Leaf, subject: &SubjectName) -> Result<(), StoreError> {
+        match subject {
+            SubjectName::Session(world, id) => {
+                let record = self.session(world, id)?;
+                record.custody = record.custody.after(leaf.sequence, &leaf.fact);
+            }
+            // Nothing is projected of a body that could not be read.
+            SubjectName::Entry(_) => {}
         }
         Ok(())
     }
@@ -120,7 +138,7 @@ impl Round<'_> {
         arrival: Arrival,
     ) -> Result<(), StoreError> {
         let (event, at) = (fact.event.id.clone(), fact.event.created);
-        self.session(fact)?.insert_unfolded(Unfolded {
+        self.session(&fact.world, &fact.session)?.insert_unfolded(Unfolded {
             why,
             event,
             at,
@@ -146,8 +164,11 @@ impl Round<'_> {
         self.strays.insert(key, value);
     }
 
-    fn session(&mut self, fact: &SessionFact) -> Result<&mut SessionRecord, StoreError> {
-        let (world, id) = (&fact.world, &fact.session);
+    fn session(
+        &mut self,
+        world: &World,
+        id: &SessionId,
+    ) -> Result<&mut SessionRecord, StoreError> {
         touch(&mut self.sessions, (world.clone(), id.clone()), || {
             self.view.session(world, id)
         })

@@ -5,6 +5,8 @@ use state_machine::id::{EventId, SequenceNumber, SessionId};
 use state_machine::time::Timestamp;
 use state_machine::transition::StateName;
 
+use crate::log::Custody;
+
 /// What the log says of one session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionRecord {
@@ -12,6 +14,8 @@ pub struct SessionRecord {
     pub history: History,
     /// The entries that are kept and shown, but not folded, in order of sequence.
     pub unfolded: Vec<Unfolded>,
+    /// Whether its payloads are held, are to be erased, or have been.
+    pub custody: Custody,
 }
 
 /// An entry of a session that says nothing a fold could use.
@@ -48,7 +52,14 @@ impl SessionRecord {
             .unfolded
             .iter()
             .map(|unfolded| unfolded.arrival.sequence);
-        folded.chain(unfolded).max().unwrap_or(SequenceNumber(0))
+        let Custody {
+            hold,
+            erasure,
+            done,
+        } = self.custody;
+        let custody = [hold, erasure, done].into_iter().flatten();
+        let last = folded.chain(unfolded).chain(custody).max();
+        last.unwrap_or(SequenceNumber(0))
     }
 
     /// Adds an entry that is not folded; one that is there already changes nothing.

@@ -15,7 +15,7 @@ use crate::log::panic_guard;
 use crate::log::{Log, ReadError};
 
 /// The version of the fold and of everything stored; another one in the store means folding the log again.
-pub const REDUCER_VERSION: u32 = 1;
+pub const REDUCER_VERSION: u32 = 2;
 
 const CURSOR: &[u8] = b"cursor";
 const DAMAGED: &[u8] = b"damaged";
@@ -217,7 +217,7 @@ fn mark_before(log: &Log, next: SequenceNumber) -> [u8; 32] {
         return [0; 32];
     };
     match log.entry(SequenceNumber(last)) {
-        Ok(Some(entry)) => entry.leaf.payload.sealed_sha256,
+        Ok(Some(entry)) => entry.leaf.digest(),
         Ok(None) | Err(ReadError { .. }) => [0; 32],
     }
 }

@@ -12,6 +12,7 @@ use state_machine::time::{ReceivedAt, Timestamp};
 
 use super::key;
 use super::record::{SessionRecord, Unfolded, UserRecord, WhyUnfolded};
+use crate::log::Custody;
 
 /// A stored record does not decode.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,9 @@ impl SessionRecord {
                 .map(StoredEvent::from)
                 .collect(),
             unfolded: self.unfolded.iter().map(StoredUnfolded::from).collect(),
+            hold: self.custody.hold.map(|sequence| sequence.0),
+            erasure: self.custody.erasure.map(|sequence| sequence.0),
+            erased: self.custody.done.map(|sequence| sequence.0),
         })
     }
 
@@ -52,6 +56,11 @@ impl SessionRecord {
         for unfolded in stored.unfolded {
             record.unfolded.push(unfolded.try_into()?);
         }
+        record.custody = Custody {
+            hold: stored.hold.map(SequenceNumber),
+            erasure: stored.erasure.map(SequenceNumber),
+            done: stored.erased.map(SequenceNumber),
+        };
         Ok(record)
     }
 }
@@ -87,6 +96,9 @@ struct StoredSession<'a> {
     events: Vec<StoredEvent<'a>>,
     #[serde(borrow)]
     unfolded: Vec<StoredUnfolded<'a>>,
+    hold: Option<u64>,
+    erasure: Option<u64>,
+    erased: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 //! ```
 
 mod cache;
+pub mod custody;
 mod policy;
 pub mod projector;
 pub mod read;
@@ -19,7 +20,7 @@ use state_machine::id::SequenceNumber;
 use state_machine::retry::policy::Policy;
 
 use crate::log::keys::MasterKey;
-use crate::log::{self, AppendError, Appended, Log, Prepared, RandomError};
+use crate::log::{self, AppendError, Appended, Log, PrepareError, Prepared};
 use crate::projections::store::{Projections, StoreError};
 use crate::stripe::decode::{Decoded, decode};
 use crate::stripe::secret::Secrets;
@@ -69,7 +70,7 @@ pub enum IngestError {
     Authentication(#[from] AuthenticationError),
     /// It could not be sealed.
     #[error(transparent)]
-    Random(#[from] RandomError),
+    Prepare(#[from] PrepareError),
     /// The log did not take it.
     #[error(transparent)]
     Append(#[from] AppendError),

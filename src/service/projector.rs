@@ -163,14 +163,14 @@ fn run(
     loop {
         let first = match waiting.recv_timeout(RETRY_EVERY) {
             Ok(first) => Some(first),
-            // Nobody may ask any more, if a balancer obeys `/readyz`: what failed is tried again all the same.
-            Err(RecvTimeoutError::Timeout) if folded.is_err() => None,
-            Err(RecvTimeoutError::Timeout) => continue,
+            // What nobody waits for is folded too: what failed, if a balancer obeys `/readyz` and nobody asks any more;
+            // and what the log states by itself.
+            Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let batch: Vec<_> = first.into_iter().chain(waiting.try_iter()).collect();
         let is_there = |cursor| batch.iter().all(|one| one.sequence < cursor);
-        if !folded.is_ok_and(is_there) {
+        if batch.is_empty() || !folded.is_ok_and(is_there) {
             folded = fold();
         }
         for Waiting { reply, .. } in batch {

@@ -103,7 +103,9 @@ impl Service {
 
     /// Opens the payloads of the events that name a user until one tells the reference behind the tag.
     pub(super) fn user_name(&self, sessions: &[SessionAnswer], tag: UserTag) -> UserName {
-        let reference = sessions.iter().find_map(|known| {
+        // Once a session is to be erased its payloads are not read, even where they still could be.
+        let readable = |known: &&SessionAnswer| known.record.custody.keeps_payloads();
+        let reference = sessions.iter().filter(readable).find_map(|known| {
             let named_by = &known.session.user.as_ref()?.named_by;
             let sequence = known.record.history.find(named_by)?.arrival.sequence;
             let entry = self.log.entry(sequence).ok()??;

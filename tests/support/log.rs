@@ -32,7 +32,7 @@ impl Home {
             journal_segment_bytes: 24 * 1024,
             disk_free_bytes_min: 0,
             ballast_bytes: 0,
-            ..Options::new(random)
+            ..Options::new(random, avow::system::now)
         };
         Self {
             directory: TempDir::new().unwrap(),

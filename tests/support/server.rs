@@ -143,6 +143,7 @@ fn open(directory: &Path, settings: &Settings) -> Service {
         Secrets::parse(SECRET).unwrap(),
         MasterKey::parse(MASTER_KEY).unwrap(),
         avow::system::fill_random,
+        avow::system::now,
     );
     let (service, _) = Service::open(directory, options).unwrap();
     service.wait_until_caught_up();

@@ -1,5 +1,6 @@
-//! The vault: one random key for each session, wrapped under the master key, in slots of one file that is overwritten
-//! in place. To destroy a key is to overwrite its slot with zeros: no copy of it is in the file from then on.
+//! The vault: one random key for each session, wrapped under the master key, in slots of a file.
+//!
+//! The file is overwritten in place. To destroy a key is to overwrite its slot with zeros: no copy of it is in the file from then on.
 //!
 //! Slots 0 and 1 are the log's own and stand for good. A slot is given to one session only, ever; the file's length
 //! says how many were minted. A copy of the vault brings destroyed keys back: the header tells, and the log destroys
@@ -136,6 +137,14 @@ impl Vault {
                 self.read(slot)
             }
             state @ (SlotState::Key(_) | SlotState::Destroyed) => Ok(state),
+        }
+    }
+
+    /// Returns one of the log's own secrets, which always stand.
+    pub(super) fn permanent(&self, slot: KeySlot) -> Result<Secret, VaultError> {
+        match self.secret(slot)? {
+            SlotState::Key(secret) => Ok(secret),
+            SlotState::Destroyed | SlotState::Damaged => Err(VaultError::DamagedSlot { slot }),
         }
     }
 

@@ -1,0 +1,93 @@
+//! Custody: erasing what is kept of a session, holding it back, and releasing it.
+
+use state_machine::id::SequenceNumber;
+
+use super::Service;
+use super::projector::NotFolded;
+use crate::log::entry::SubjectName;
+use crate::log::{AppendError, PrepareError, Stated, Statement, SubjectError, Words};
+
+/// The longest name of an actor, in bytes.
+pub const ACTOR_BYTES_MAX: usize = 255;
+/// The longest reason, in bytes.
+pub const REASON_BYTES_MAX: usize = 4_096;
+
+/// Why a statement was not taken. Nothing of it is on disk, unless the answer alone was lost.
+#[derive(Debug, thiserror::Error)]
+pub enum StatementError {
+    /// The log keeps nothing of that name.
+    #[error("the log keeps no payload of that name")]
+    Unknown,
+    /// Who or why is missing or too long.
+    #[error("{0}")]
+    Words(&'static str),
+    /// Its subject could not be looked up.
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
+    /// It could not be sealed.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The log did not take it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// It is durable, but not folded.
+    #[error(transparent)]
+    NotFolded(#[from] NotFolded),
+}
+
+impl Service {
+    /// States something about what is kept of a subject. `reply` is called once: when it is durable, carried out if it is
+    /// to be and nothing holds it, and folded. It may be called on another thread, and must not block; it is dropped if
+    /// an erasure cannot be finished before a restart.
+    pub fn state(
+        &self,
+        subject: SubjectName,
+        statement: Statement,
+        words: &Words,
+        reply: impl FnOnce(Result<Stated, StatementError>) + Send + 'static,
+    ) {
+        if let Err(error) = check(words) {
+            return reply(Err(error));
+        }
+        let subject = match self.log.subject(subject) {
+            Ok(Some((subject, _))) => subject,
+            Ok(None) => return reply(Err(StatementError::Unknown)),
+            Err(error) => return reply(Err(error.into())),
+        };
+        let projector = self.projector.handle();
+        let answer = move |stated: Result<Stated, AppendError>| match stated {
+            Ok(stated) => projector.when_folded(last_sequence(&stated), move |folded| {
+                reply(folded.map(|()| stated).map_err(StatementError::from));
+            }),
+            Err(error) => reply(Err(error.into())),
+        };
+        if let Err(error) = self.log.state(subject, statement, words, answer) {
+            tracing::error!(%error, "a statement could not be sealed");
+        }
+    }
+
+    /// Returns who stated an entry, and why.
+    pub fn words(&self, sequence: SequenceNumber) -> Option<Words> {
+        let entry = self.log.entry(sequence).ok()??;
+        self.log.words(&entry)
+    }
+}
+
+fn check(words: &Words) -> Result<(), StatementError> {
+    let Words { actor, reason } = words;
+    if actor.trim().is_empty() || actor.len() > ACTOR_BYTES_MAX {
+        return Err(StatementError::Words("`actor` must have 1 to 255 bytes"));
+    }
+    if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
+        return Err(StatementError::Words("`reason` must have 1 to 4096 bytes"));
+    }
+    Ok(())
+}
+
+fn last_sequence(stated: &Stated) -> SequenceNumber {
+    match stated {
+        Stated::Held(appended) | Stated::Released(appended) => appended.sequence,
+        Stated::Waiting { appended, .. } => appended.sequence,
+        Stated::Erased { done, .. } => *done,
+    }
+}
