@@ -15,7 +15,7 @@ use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use sha2::{Digest, Sha256};
 
 /// Two full tiles and a part of a third, and enough for a second level.
-const SIZE_MAX: u64 = 150;
+const SIZE_MAX: u64 = 600;
 
 /// A tree as a store keeps it: the hashes of each tile level.
 pub(crate) struct StoredTree {

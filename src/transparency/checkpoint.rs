@@ -8,10 +8,11 @@ use state_machine::time::Timestamp;
 use super::cosignature::cosigned_at;
 use super::decimal;
 use super::hash::TreeHead;
-use super::key::{BeforeEpoch, CosigningKey, KeyName, SigningKey, VerifierKey};
+use super::key::{KeyName, VerifierKey};
 use super::note::{
     Note, NoteError, NoteSignature, WrongSignature, parse_signatures, signatures_by,
 };
+use super::signing_key::{BeforeEpoch, CosigningKey, SigningKey};
 
 /// What a log states: which log it is, and its head.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::hash::{Hash, TreeHead, node_hash};
-use super::subtree::{ReadError, peaks, root_of};
+use super::subtree::{ReadError, Subtree, root_of};
 use super::tile::TILE_HEIGHT;
 
 /// The roots of the complete subtrees of a tree, the largest first: one for each bit of its size.
@@ -24,7 +24,7 @@ impl Frontier {
         size: u64,
         read: impl FnMut(u8, Range<u64>) -> Result<Vec<Hash>, E>,
     ) -> Result<Self, ReadError<E>> {
-        let peaks = peaks(0..size, read)?;
+        let peaks = Subtree::of_first(size).peaks(read)?;
         Ok(Self { size, peaks })
     }
 

@@ -1,16 +1,13 @@
-//! The named Ed25519 keys of signed notes, and their C2SP text (vkey).
+//! The public keys of signed notes, named and of Ed25519, and their C2SP text (vkey).
 
 use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ed25519_dalek::Signer;
 use sha2::{Digest, Sha256};
-use state_machine::time::Timestamp;
 
 use super::cosignature;
-use super::note::NoteSignature;
 
 /// The name that a key signs under: not empty, without spaces, `+` and control characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,23 +57,6 @@ pub enum VerifierKeyError {
     WrongId,
 }
 
-/// A private key that signs notes. Wiped from memory when dropped, and shown nowhere.
-pub struct SigningKey {
-    public: VerifierKey,
-    private: ed25519_dalek::SigningKey,
-}
-
-/// A private key that cosigns checkpoints. Wiped from memory when dropped, and shown nowhere.
-pub struct CosigningKey {
-    public: VerifierKey,
-    private: ed25519_dalek::SigningKey,
-}
-
-/// A time before 1970, which no cosignature can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a cosignature cannot name a time before 1970")]
-pub struct BeforeEpoch;
-
 impl KeyName {
     /// Returns its text.
     pub fn as_str(&self) -> &str {
@@ -122,7 +102,11 @@ impl SignatureType {
 }
 
 impl VerifierKey {
-    fn new(name: KeyName, signature_type: SignatureType, key: ed25519_dalek::VerifyingKey) -> Self {
+    pub(super) fn new(
+        name: KeyName,
+        signature_type: SignatureType,
+        key: ed25519_dalek::VerifyingKey,
+    ) -> Self {
         let hash: [u8; 32] = Sha256::new()
             .chain_update(name.as_str())
             .chain_update([b'\n', signature_type.byte()])
@@ -229,48 +213,5 @@ impl fmt::Display for VerifierKey {
 impl fmt::Display for KeyId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&hex::encode(self.0))
-    }
-}
-
-impl SigningKey {
-    /// Returns the key that 32 secret, random bytes determine.
-    pub fn new(name: KeyName, seed: &[u8; 32]) -> Self {
-        let private = ed25519_dalek::SigningKey::from_bytes(seed);
-        let public = VerifierKey::new(name, SignatureType::Ed25519, private.verifying_key());
-        Self { public, private }
-    }
-
-    /// Returns the public key.
-    pub fn verifier_key(&self) -> &VerifierKey {
-        &self.public
-    }
-
-    pub(super) fn sign(&self, text: &str) -> NoteSignature {
-        let signature = self.private.sign(text.as_bytes());
-        NoteSignature::new(&self.public, signature.to_bytes().to_vec())
-    }
-}
-
-impl CosigningKey {
-    /// Returns the key that 32 secret, random bytes determine.
-    pub fn new(name: KeyName, seed: &[u8; 32]) -> Self {
-        let private = ed25519_dalek::SigningKey::from_bytes(seed);
-        let public = VerifierKey::new(name, SignatureType::Cosignature, private.verifying_key());
-        Self { public, private }
-    }
-
-    /// Returns the public key.
-    pub fn verifier_key(&self) -> &VerifierKey {
-        &self.public
-    }
-
-    /// Cosigns the text of a checkpoint, as seen at this time.
-    pub(super) fn cosign(&self, text: &str, at: Timestamp) -> Result<NoteSignature, BeforeEpoch> {
-        if at.0 < 0 {
-            return Err(BeforeEpoch);
-        }
-        let signature = self.private.sign(cosignature::message(at, text).as_bytes());
-        let signature = cosignature::join(at, &signature.to_bytes());
-        Ok(NoteSignature::new(&self.public, signature))
     }
 }

@@ -15,5 +15,6 @@ pub mod policy;
 pub mod policy_file;
 pub mod proof;
 pub mod receipt;
+pub mod signing_key;
 pub mod subtree;
 pub mod tile;

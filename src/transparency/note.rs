@@ -6,7 +6,8 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::key::{KeyId, KeyName, SigningKey, VerifierKey};
+use super::key::{KeyId, KeyName, VerifierKey};
+use super::signing_key::SigningKey;
 
 /// The longest note that is read.
 pub const NOTE_BYTES_MAX: usize = 256 * 1024;

@@ -3,19 +3,24 @@
 use std::ops::Range;
 
 use super::hash::{EMPTY_ROOT, Hash, TreeHead, node_hash};
-use super::subtree::{ReadError, peaks, root_of};
+use super::subtree::{ReadError, Subtree};
+
+/// A tree that cannot hold what should be proved of it: it has no such leaf, or is smaller than the older tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{inner} does not lie within a tree of size {size}")]
+pub struct OutsideTree {
+    /// The index, or the older size.
+    pub inner: u64,
+    /// The size of the tree.
+    pub size: u64,
+}
 
 /// Why a proof cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProveError<E> {
-    /// The tree has no such leaf, or the older tree is the larger one.
-    #[error("{inner} does not lie within a tree of size {size}")]
-    OutsideTree {
-        /// The index, or the older size.
-        inner: u64,
-        /// The size of the tree.
-        size: u64,
-    },
+    /// There is no such proof.
+    #[error(transparent)]
+    OutsideTree(#[from] OutsideTree),
     /// Hashes of the stored tree are not there.
     #[error(transparent)]
     Read(#[from] ReadError<E>),
@@ -56,74 +61,80 @@ pub enum ProofError {
     RootDiffers,
 }
 
-/// Proves that leaf `index` lies in the tree of the first `size` leaves: RFC 6962's `PATH`.
+/// Proves that leaf `index` lies in the tree of the first `size` leaves.
 pub fn inclusion_proof<E>(
     index: u64,
     size: u64,
-    mut read: impl FnMut(u8, Range<u64>) -> Result<Vec<Hash>, E>,
+    read: impl FnMut(u8, Range<u64>) -> Result<Vec<Hash>, E>,
 ) -> Result<Vec<Hash>, ProveError<E>> {
-    if index >= size {
-        return Err(ProveError::OutsideTree { inner: index, size });
-    }
-    let mut proof = Vec::new();
-    let mut subtree = 0..size;
-    while let Some((left, right)) = halves(&subtree) {
-        let (within, beside) = if left.contains(&index) {
-            (left, right)
-        } else {
-            (right, left)
-        };
-        proof.push(root_of(&peaks(beside, &mut read)?));
-        subtree = within;
-    }
-    proof.reverse();
-    Ok(proof)
+    Ok(roots(&inclusion_path(index, size)?, read)?)
 }
 
-/// Proves that the tree of the first `old_size` leaves is the beginning of that of `new_size`: RFC 6962's `PROOF`,
-/// and nothing where the two are equal or the old one is empty.
+/// Proves that the tree of the first `old_size` leaves is the beginning of that of `new_size`. Nothing has to be
+/// proved where the two are equal or the old one is empty.
 pub fn consistency_proof<E>(
     old_size: u64,
     new_size: u64,
-    mut read: impl FnMut(u8, Range<u64>) -> Result<Vec<Hash>, E>,
+    read: impl FnMut(u8, Range<u64>) -> Result<Vec<Hash>, E>,
 ) -> Result<Vec<Hash>, ProveError<E>> {
-    if old_size > new_size {
-        return Err(ProveError::OutsideTree {
-            inner: old_size,
-            size: new_size,
-        });
+    Ok(roots(&consistency_path(old_size, new_size)?, read)?)
+}
+
+fn roots<E>(
+    path: &[Subtree],
+    mut read: impl FnMut(u8, Range<u64>) -> Result<Vec<Hash>, E>,
+) -> Result<Vec<Hash>, ReadError<E>> {
+    path.iter().map(|subtree| subtree.root(&mut read)).collect()
+}
+
+/// Returns the subtrees whose roots are the inclusion proof of a leaf: RFC 6962's `PATH`.
+pub fn inclusion_path(index: u64, size: u64) -> Result<Vec<Subtree>, OutsideTree> {
+    if index >= size {
+        return Err(OutsideTree { inner: index, size });
     }
-    let mut proof = Vec::new();
-    if old_size == 0 {
-        return Ok(proof);
-    }
-    let mut subtree = 0..new_size;
-    while subtree.end != old_size {
-        let Some((left, right)) = halves(&subtree) else {
-            break;
-        };
-        let (within, beside) = if old_size <= left.end {
+    let mut path = Vec::new();
+    let mut subtree = Subtree::of_first(size);
+    while let Some((left, right)) = subtree.halves() {
+        let (within, beside) = if left.leaves().contains(&index) {
             (left, right)
         } else {
             (right, left)
         };
-        proof.push(root_of(&peaks(beside, &mut read)?));
+        path.push(beside);
+        subtree = within;
+    }
+    path.reverse();
+    Ok(path)
+}
+
+/// Returns the subtrees whose roots are the consistency proof between two sizes: RFC 6962's `PROOF`.
+pub fn consistency_path(old_size: u64, new_size: u64) -> Result<Vec<Subtree>, OutsideTree> {
+    if old_size > new_size {
+        let (inner, size) = (old_size, new_size);
+        return Err(OutsideTree { inner, size });
+    }
+    let mut path = Vec::new();
+    if old_size == 0 {
+        return Ok(path);
+    }
+    let mut subtree = Subtree::of_first(new_size);
+    while subtree.leaves().end != old_size
+        && let Some((left, right)) = subtree.halves()
+    {
+        let (within, beside) = if old_size <= left.leaves().end {
+            (left, right)
+        } else {
+            (right, left)
+        };
+        path.push(beside);
         subtree = within;
     }
     // Whoever checks knows the root of the whole old tree; of a part of it they have to be told.
-    if subtree.start > 0 {
-        proof.push(root_of(&peaks(subtree, &mut read)?));
+    if subtree.leaves().start > 0 {
+        path.push(subtree);
     }
-    proof.reverse();
-    Ok(proof)
-}
-
-/// Returns the two subtrees beneath one that is more than a leaf: the left is the largest complete one that leaves
-/// something to the right.
-fn halves(subtree: &Range<u64>) -> Option<(Range<u64>, Range<u64>)> {
-    let last = (subtree.end - subtree.start).checked_sub(1)?;
-    let middle = subtree.start + (1 << last.checked_ilog2()?);
-    Some((subtree.start..middle, middle..subtree.end))
+    path.reverse();
+    Ok(path)
 }
 
 /// Checks that the leaf with this hash is the one at `index` of the tree.

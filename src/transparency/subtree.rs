@@ -29,28 +29,62 @@ pub fn head_at<E>(
     size: u64,
     read: impl FnMut(u8, Range<u64>) -> Result<Vec<Hash>, E>,
 ) -> Result<TreeHead, ReadError<E>> {
-    let root = root_of(&peaks(0..size, read)?);
+    let root = Subtree::of_first(size).root(read)?;
     Ok(TreeHead { size, root })
 }
 
-/// Returns the roots of the complete subtrees that make up `leaves`, the largest first.
-///
-/// The range must start at a multiple of the power of two that it does not exceed, as a subtree's does.
-pub(super) fn peaks<E>(
+/// Consecutive leaves over which RFC 6962 has a hash: those of a whole tree, or of a half of a subtree.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Subtree {
     leaves: Range<u64>,
-    mut read: impl FnMut(u8, Range<u64>) -> Result<Vec<Hash>, E>,
-) -> Result<Vec<Hash>, ReadError<E>> {
-    let mut peaks = Vec::new();
-    let mut start = leaves.start;
-    while let Some(height) = (leaves.end - start).checked_ilog2() {
-        let [height, ..] = height.to_le_bytes();
-        peaks.push(complete_root(height, start >> height, &mut read)?);
-        start += 1 << height;
-    }
-    Ok(peaks)
 }
 
-/// Returns the root of the tree whose complete subtrees have these roots, the largest first.
+impl Subtree {
+    /// Returns the whole tree of the first `size` leaves.
+    pub fn of_first(size: u64) -> Self {
+        Self { leaves: 0..size }
+    }
+
+    /// Returns the two halves of more than one leaf: the left is the largest complete subtree that leaves something
+    /// to the right.
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        let Range { start, end } = self.leaves;
+        let last = (end - start).checked_sub(1)?;
+        let middle = start + (1 << last.checked_ilog2()?);
+        let [left, right] = [start..middle, middle..end].map(|leaves| Self { leaves });
+        Some((left, right))
+    }
+
+    /// Returns which leaves it has.
+    pub fn leaves(&self) -> &Range<u64> {
+        &self.leaves
+    }
+
+    /// Returns its root, from ranges of at most 128 hashes of a stored tree.
+    pub fn root<E>(
+        &self,
+        read: impl FnMut(u8, Range<u64>) -> Result<Vec<Hash>, E>,
+    ) -> Result<Hash, ReadError<E>> {
+        Ok(root_of(&self.peaks(read)?))
+    }
+
+    /// Returns the roots of the complete subtrees that it is made of, the largest first.
+    pub(super) fn peaks<E>(
+        &self,
+        mut read: impl FnMut(u8, Range<u64>) -> Result<Vec<Hash>, E>,
+    ) -> Result<Vec<Hash>, ReadError<E>> {
+        let mut peaks = Vec::new();
+        let Range { mut start, end } = self.leaves;
+        while let Some(height) = (end - start).checked_ilog2() {
+            let [height, ..] = height.to_le_bytes();
+            peaks.push(complete_root(height, start >> height, &mut read)?);
+            start += 1 << height;
+        }
+        Ok(peaks)
+    }
+}
+
+/// Returns the root of the tree that is made of complete subtrees with these roots, the largest first.
 pub(super) fn root_of(peaks: &[Hash]) -> Hash {
     peaks
         .iter()
