@@ -20,3 +20,4 @@ pub mod projections;
 pub mod service;
 pub mod stripe;
 pub mod system;
+pub mod transparency;

@@ -25,5 +25,7 @@ mod shutdown;
 mod simulation;
 mod stripe_authentication;
 mod stripe_decoding;
+mod transparency_notes;
+mod transparency_tree;
 mod users;
 mod webhook;
