@@ -52,10 +52,14 @@ impl fmt::Display for InPlaceWarning {
 /// Returns a warning if a key that is destroyed in `directory` may stay readable on the disk.
 pub fn in_place_warning(directory: &Path) -> io::Result<Option<InPlaceWarning>> {
     let mounts = fs::read("/proc/self/mountinfo")?;
-    Ok(warning(&mounts, &directory.canonicalize()?))
+    Ok(warning(&mounts, &directory.canonicalize()?, ext4_options))
 }
 
-fn warning(mounts: &[u8], directory: &Path) -> Option<InPlaceWarning> {
+fn warning(
+    mounts: &[u8],
+    directory: &Path,
+    ext4_options: fn(&str) -> Option<String>,
+) -> Option<InPlaceWarning> {
     let mount = mounts
         .split(|byte| *byte == b'\n')
         .filter_map(Mount::parse)
@@ -63,7 +67,10 @@ fn warning(mounts: &[u8], directory: &Path) -> Option<InPlaceWarning> {
         // Of two on one place, the later one covers the earlier.
         .max_by_key(|mount| mount.point.components().count());
     let (file_system, habit) = match mount {
-        Some(mount) => (mount.file_system.clone(), mount.habit()?),
+        Some(mount) => (
+            mount.file_system.clone(),
+            mount.habit(&ext4_options(&mount.device).unwrap_or_default())?,
+        ),
         None => ("an unknown file system".to_owned(), Habit::Unknown),
     };
     Some(InPlaceWarning {
@@ -73,20 +80,37 @@ fn warning(mounts: &[u8], directory: &Path) -> Option<InPlaceWarning> {
     })
 }
 
+/// Returns the options in effect of the ext4 on a device, a line each, if there is one. The mount table leaves out
+/// those that are the file system's own default (`tune2fs -o journal_data`).
+fn ext4_options(device: &str) -> Option<String> {
+    let block_device = Path::new("/sys/dev/block")
+        .join(device)
+        .canonicalize()
+        .ok()?;
+    let options = Path::new("/proc/fs/ext4")
+        .join(block_device.file_name()?)
+        .join("options");
+    fs::read_to_string(options).ok()
+}
+
 /// One line of the mount table.
 struct Mount {
+    /// Its numbers, `MAJOR:MINOR`.
+    device: String,
     point: PathBuf,
     file_system: String,
     options: String,
 }
 
 impl Mount {
-    /// Reads `id parent device root POINT options [tags…] - FILE_SYSTEM source OPTIONS` (`proc_pid_mountinfo(5)`).
+    /// Reads `id parent DEVICE root POINT options [tags…] - FILE_SYSTEM source OPTIONS` (`proc_pid_mountinfo(5)`).
     fn parse(line: &[u8]) -> Option<Self> {
         let mut fields = line.split(|byte| *byte == b' ');
-        let point = unescaped(fields.nth(4)?);
+        let device = fields.nth(2)?;
+        let point = unescaped(fields.nth(1)?);
         let mut of_file_system = fields.skip_while(|field| *field != b"-").skip(1);
         Some(Self {
+            device: String::from_utf8_lossy(device).into_owned(),
             point: PathBuf::from(OsString::from_vec(point)),
             file_system: String::from_utf8_lossy(of_file_system.next()?).into_owned(),
             options: String::from_utf8_lossy(of_file_system.nth(1)?).into_owned(),
@@ -94,14 +118,10 @@ impl Mount {
     }
 
     /// Returns what is amiss with the file system, if anything is.
-    fn habit(&self) -> Option<Habit> {
+    fn habit(&self, ext4_options: &str) -> Option<Habit> {
+        let mut options = self.options.split(',').chain(ext4_options.lines());
         match self.file_system.as_str() {
-            "ext3" | "ext4"
-                if self
-                    .options
-                    .split(',')
-                    .any(|option| option == "data=journal") =>
-            {
+            "ext3" | "ext4" if options.any(|option| option == "data=journal") => {
                 Some(Habit::JournalsData)
             }
             "ext2" | "ext3" | "ext4" | "xfs" | "jfs" | "vfat" | "exfat" | "tmpfs" | "ramfs" => None,
@@ -144,8 +164,17 @@ mod tests {
 28 22 8:65 / /covered rw - xfs /dev/sde1 rw
 29 22 0:40 / /covered rw - overlay overlay rw,lowerdir=/a,upperdir=/b
 30 22 0:41 / /far rw - nfs4 server:/far rw
+31 22 8:81 / /tuned rw - ext4 /dev/sdf1 rw
 a line that is none
 ";
+
+    fn tuned_options(device: &str) -> Option<String> {
+        (device == "8:81").then(|| "rw\nuser_xattr\ndata=journal\n".to_owned())
+    }
+
+    fn found(mounts: &str, directory: &str) -> Option<InPlaceWarning> {
+        warning(mounts.as_bytes(), Path::new(directory), tuned_options)
+    }
 
     #[test]
     fn what_does_not_overwrite_in_place_is_warned_of() {
@@ -161,11 +190,12 @@ a line that is none
             (r"/mnt/two words\/avow",  Some(("zfs",     WritesElsewhere))),
             ("/mnt/two",               None),
             ("/journal",               Some(("ext4",    JournalsData))),
+            ("/tuned",                 Some(("ext4",    JournalsData))),
             ("/covered/avow",          Some(("overlay", WritesElsewhere))),
             ("/far",                   Some(("nfs4",    Unknown))),
         ];
         for (directory, expected) in rows {
-            let found = warning(MOUNTS.as_bytes(), Path::new(directory));
+            let found = found(MOUNTS, directory);
 
             let found = found
                 .as_ref()
@@ -176,14 +206,14 @@ a line that is none
 
     #[test]
     fn where_the_mount_table_tells_nothing_nothing_is_promised() {
-        let found = warning(b"", Path::new("/data")).unwrap();
+        let found = found("", "/data").unwrap();
 
         assert_eq!(found.habit, Habit::Unknown);
     }
 
     #[test]
     fn a_warning_says_where_what_and_what_to_do() {
-        let found = warning(MOUNTS.as_bytes(), Path::new("/srv/data")).unwrap();
+        let found = found(MOUNTS, "/srv/data").unwrap();
 
         assert_eq!(
             found.to_string(),
