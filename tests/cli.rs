@@ -18,7 +18,7 @@ const SECRET: &str = "whsec_0123456789abcdef";
 
 #[test]
 fn the_help_texts_are_the_manual() {
-    // `for c in serve config keys "keys generate" simulate demo; do cargo run -q -- $c --help > "tests/fixtures/help/$c.txt"; done`
+    // `for c in serve config keys "keys generate" "keys rotate" simulate demo; do cargo run -q -- $c --help > "tests/fixtures/help/$c.txt"; done`
     // writes them, and `cargo run -q -- --help > tests/fixtures/help/avow.txt`.
     let rows = [
         ("", include_str!("fixtures/help/avow.txt")),
@@ -29,6 +29,7 @@ fn the_help_texts_are_the_manual() {
             "keys generate",
             include_str!("fixtures/help/keys generate.txt"),
         ),
+        ("keys rotate", include_str!("fixtures/help/keys rotate.txt")),
         ("simulate", include_str!("fixtures/help/simulate.txt")),
         ("demo", include_str!("fixtures/help/demo.txt")),
     ];
@@ -202,6 +203,49 @@ fn a_generated_key_is_a_key_that_serve_accepts() {
         avow("config --data-dir data", &environment).status.code(),
         Some(0)
     );
+}
+
+#[test]
+fn a_rotation_that_cannot_be_says_why_and_changes_nothing() {
+    let directory = TempDir::new().unwrap();
+    let data = directory.path().join("data");
+    fs::create_dir_all(data.join("log")).unwrap();
+    let key_file = |path: &str, key: &str, mode| {
+        let path = directory.path().join(path);
+        fs::write(&path, key).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    key_file("old", MASTER_KEY, 0o600);
+    key_file("new", &stdout(&avow("keys generate", &[])), 0o600);
+    key_file("open", MASTER_KEY, 0o644);
+    key_file("short", "abc", 0o600);
+    key_file("data/inside", MASTER_KEY, 0o600);
+    #[rustfmt::skip]
+    let rows = [
+        ("none", "new",         "the old key cannot be used: the file that `--master-key-file` names cannot be read: No such file"),
+        ("open", "new",         "the old key cannot be used: group or others may read the file that `--master-key-file` names"),
+        ("old",  "open",        "the new key cannot be used: group or others may read the file that `--new-master-key-file` names"),
+        ("old",  "data/inside", "the new key cannot be used: the file that `--new-master-key-file` names lies inside `data_dir`"),
+        ("old",  "short",       "the new key cannot be used: the master key is not 64 hexadecimal digits"),
+        ("old",  "new",         "there is no vault at "),
+    ];
+    for (old, new, sentence) in rows {
+        let at = |path: &str| directory.path().join(path).display().to_string();
+        let output = avow(
+            &format!(
+                "keys rotate --data-dir {} --master-key-file {} --new-master-key-file {}",
+                at("data"),
+                at(old),
+                at(new)
+            ),
+            &[],
+        );
+
+        let told = stderr(&output);
+        assert!(told.starts_with(&format!("avow: {sentence}")), "{told}");
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(!data.join("vault").exists());
+    }
 }
 
 #[test]

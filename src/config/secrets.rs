@@ -1,6 +1,7 @@
 //! The two secrets: they come from the environment or from a file of their own, never from the configuration file or
 //! the command line, and are never shown.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -65,16 +66,20 @@ pub enum SecretError {
         source: io::Error,
     },
     /// Others can read the master key's file.
-    #[error(
-        "group or others may read the file that `master_key_file` names; run `chmod 600` on it"
-    )]
-    FileOpenToOthers,
+    #[error("group or others may read the file that `{key_of_file}` names; run `chmod 600` on it")]
+    FileOpenToOthers {
+        /// What names the file.
+        key_of_file: &'static str,
+    },
     /// The master key lies beside the data that it protects.
     #[error(
-        "the file that `master_key_file` names lies inside `data_dir`; move it out, so that a copy of the data does \
+        "the file that `{key_of_file}` names lies inside `data_dir`; move it out, so that a copy of the data does \
          not hold its key"
     )]
-    FileInsideDataDir,
+    FileInsideDataDir {
+        /// What names the file.
+        key_of_file: &'static str,
+    },
     /// The master key is no key.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
@@ -117,14 +122,12 @@ impl Place<'_> {
         } = *self;
         match (environment(name), file) {
             (Some(text), None) => Ok(Zeroizing::new(text)),
-            (None, Some(path)) => {
-                std::fs::read_to_string(path)
-                    .map(Zeroizing::new)
-                    .map_err(|source| SecretError::FileUnreadable {
-                        key_of_file,
-                        source,
-                    })
-            }
+            (None, Some(path)) => fs::read_to_string(path)
+                .map(Zeroizing::new)
+                .map_err(|source| SecretError::FileUnreadable {
+                    key_of_file,
+                    source,
+                }),
             (Some(_), Some(_)) => Err(SecretError::Twice {
                 environment: name,
                 key_of_file,
@@ -176,8 +179,23 @@ pub(super) fn master_key(
     };
     let text = place.read(environment)?;
     if let Some(path) = file {
-        check_file(path, data_dir)?;
+        check_file(path, data_dir, place.key_of_file)?;
     }
+    Ok(MasterKey::parse(text.trim())?)
+}
+
+/// Reads a master key from the file that a flag names.
+pub fn master_key_in(
+    flag: &'static str,
+    path: &Path,
+    data_dir: &Path,
+) -> Result<MasterKey, SecretError> {
+    let unreadable = |source| SecretError::FileUnreadable {
+        key_of_file: flag,
+        source,
+    };
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
+    check_file(path, Some(data_dir), flag)?;
     Ok(MasterKey::parse(text.trim())?)
 }
 
@@ -213,9 +231,13 @@ pub(super) fn describe(
     })
 }
 
-fn check_file(path: &Path, data_dir: Option<&Path>) -> Result<(), SecretError> {
+fn check_file(
+    path: &Path,
+    data_dir: Option<&Path>,
+    key_of_file: &'static str,
+) -> Result<(), SecretError> {
     let unreadable = |source| SecretError::FileUnreadable {
-        key_of_file: "master_key_file",
+        key_of_file,
         source,
     };
     let resolved = path.canonicalize().map_err(unreadable)?;
@@ -224,7 +246,7 @@ fn check_file(path: &Path, data_dir: Option<&Path>) -> Result<(), SecretError> {
         .and_then(|dir| dir.canonicalize().ok())
         .is_some_and(|dir| resolved.starts_with(dir))
     {
-        return Err(SecretError::FileInsideDataDir);
+        return Err(SecretError::FileInsideDataDir { key_of_file });
     }
     #[cfg(unix)]
     {
@@ -235,7 +257,7 @@ fn check_file(path: &Path, data_dir: Option<&Path>) -> Result<(), SecretError> {
             .permissions()
             .mode();
         if mode & 0o077 != 0 {
-            return Err(SecretError::FileOpenToOthers);
+            return Err(SecretError::FileOpenToOthers { key_of_file });
         }
     }
     Ok(())

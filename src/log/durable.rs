@@ -1,7 +1,7 @@
 //! Files and directories that survive a power cut: whole or not there at all.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -26,6 +26,21 @@ pub(super) fn create_whole<T>(
     fs::rename(&unfinished, path)?;
     path.parent().map_or(Ok(()), sync_directory)?;
     Ok(written)
+}
+
+/// Overwrites a file's bytes with zeros where they lie, and removes it; nothing happens if it is not there. If we
+/// stop before the end, the file is still there under its name, and the next call begins again.
+pub(super) fn overwrite_and_remove(path: &Path) -> io::Result<()> {
+    let mut file = match File::options().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let bytes = file.metadata()?.len();
+    io::copy(&mut io::repeat(0).take(bytes), &mut file)?;
+    file.sync_all()?;
+    // Not before the sync: the blocks of a removed file keep their old bytes, and nothing leads to them any more.
+    fs::remove_file(path)?;
+    path.parent().map_or(Ok(()), sync_directory)
 }
 
 /// Gives a file its disk space ahead of its bytes, so that a later sync has little more than those to write.

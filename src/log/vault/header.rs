@@ -44,6 +44,12 @@ impl Header {
             .max_by_key(|header| header.writes))
     }
 
+    /// Writes the header of a file that begins: both places.
+    pub(super) fn write_first(&mut self, file: &File) -> io::Result<()> {
+        self.write(file)?;
+        self.write(file)
+    }
+
     /// Writes the header over the older place. If we stop half-way, the newer place still stands.
     pub(super) fn write(&mut self, file: &File) -> io::Result<()> {
         self.writes += 1;
@@ -76,4 +82,85 @@ fn read_place(file: &File, place: u64) -> io::Result<Option<Header>> {
         .get(..count)
         .and_then(|bytes| checked(bytes, PLACE_BYTES))
         .and_then(Header::parse))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::tempfile;
+
+    use super::*;
+
+    const HEADER: Header = Header {
+        log: *b"a log of its own",
+        erased_through: 9,
+        writes: 3,
+    };
+
+    /// Returns a file whose header was written for 7 first, and for 9 then.
+    fn written() -> (File, Header) {
+        let file = tempfile().unwrap();
+        let mut header = Header::new(HEADER.log, 7);
+        header.write_first(&file).unwrap();
+        header.erased_through = 9;
+        header.write(&file).unwrap();
+        (file, header)
+    }
+
+    #[test]
+    fn the_format_of_the_header_stands_for_good() {
+        let golden = "d6a27982\
+                      41564f57564c5431\
+                      61206c6f67206f6620697473206f776e\
+                      0900000000000000\
+                      0300000000000000";
+
+        assert_eq!(hex::encode(HEADER.to_bytes()), golden);
+    }
+
+    #[test]
+    fn the_newest_header_is_read() {
+        let (file, header) = written();
+
+        assert_eq!(Header::read(&file).unwrap(), Some(header));
+        assert_eq!(header, HEADER);
+    }
+
+    #[test]
+    fn a_torn_write_leaves_the_header_before_it() {
+        let next = Header {
+            erased_through: 11,
+            writes: 4,
+            ..HEADER
+        };
+        let bytes = next.to_bytes();
+        for count in 0..bytes.len() {
+            let (file, header) = written();
+
+            file.write_all_at(&bytes[..count], 0).unwrap();
+
+            // Its last bytes are zeros: a write without them may be whole all the same.
+            let read = Header::read(&file).unwrap().unwrap();
+            assert!([header, next].contains(&read), "{count} bytes");
+        }
+    }
+
+    #[test]
+    fn one_damaged_place_is_borne_and_two_are_not() {
+        #[rustfmt::skip]
+        let rows = [
+            (&[0][..],    Some(9)),
+            (&[1][..],    Some(7)),
+            (&[0, 1][..], None),
+        ];
+        for (places, erased_through) in rows {
+            let (file, _) = written();
+
+            for place in places {
+                file.write_all_at(b"damage", place * PLACE_SPACING).unwrap();
+            }
+
+            let read = Header::read(&file).unwrap();
+            assert_eq!(read.map(|header| header.erased_through), erased_through);
+        }
+    }
 }

@@ -1,24 +1,26 @@
-//! The vault: one random key for each session, wrapped under the master key, in slots of a file.
+//! The vault: the log's keys, wrapped under the master key, in slots of one file that is overwritten in place.
 //!
-//! The file is overwritten in place. To destroy a key is to overwrite its slot with zeros: no copy of it is in the file from then on.
-//!
-//! Slots 0 and 1 are the log's own and stand for good. A slot is given to one session only, ever; the file's length
-//! says how many were minted. A copy of the vault brings destroyed keys back: the header tells, and the log destroys
-//! them again.
+//! To destroy a key is to overwrite its slot with zeros: no copy of it is in the file from then on. A slot is given to
+//! one session only, ever; the file's length says how many were minted. A copy of the vault put back brings destroyed
+//! keys back: the header tells, and the log destroys them again.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod error;
+pub mod file_system;
 mod header;
+mod replacement;
+pub mod rotation;
 mod slot;
 
 pub use error::VaultError;
 use header::{HEADER_BYTES, Header};
+use replacement::Replacement;
 pub use slot::KeySlot;
 use slot::{Random, SLOT_BYTES, Wrapping};
 pub(super) use slot::{Secret, SlotState};
@@ -53,9 +55,8 @@ impl Vault {
         let mut header = Header::new(log, 0);
         let slots = mint(&wrapping, 0..KeySlot::FIRST_OF_SESSIONS.0, random)?;
         create_whole(path, |file| {
-            // Twice, so that both places stand from the beginning.
-            header.write(file)?;
-            header.write(file)?;
+            keep_from_others(file)?;
+            header.write_first(file)?;
             file.write_all_at(&slots, HEADER_BYTES)
         })?;
         Self::open(path, master, random)?.ok_or_else(|| VaultError::Damaged {
@@ -63,12 +64,14 @@ impl Vault {
         })
     }
 
-    /// Opens the vault; `None` if there is none.
+    /// Opens the vault, and finishes the exchange of its file if one was interrupted; `None` if there is none.
     pub(super) fn open(
         path: &Path,
         master: &MasterKey,
         random: Random,
     ) -> Result<Option<Self>, VaultError> {
+        let replacement = Replacement::of(path);
+        replacement.finish()?;
         let file = match File::options().read(true).write(true).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
@@ -85,6 +88,8 @@ impl Vault {
             sync_failed: Mutex::new(false),
         };
         vault.check_master_key()?;
+        // Not before: what lies beside a vault that does not open may be all there is.
+        replacement.destroy_leftovers()?;
         // Who wrote last may have been killed before its sync; what is read here must not be lost in a power cut.
         vault.sync()?;
         vault.begin(KeySlot(vault.slots_end()?))?;
@@ -229,6 +234,11 @@ fn mint(wrapping: &Wrapping, slots: Range<u64>, random: Random) -> Result<Vec<u8
     Ok(bytes)
 }
 
+/// Lets the owner alone read a file: its keys are wrapped, and still nobody else's business.
+fn keep_from_others(file: &File) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(0o600))
+}
+
 fn offset(slot: KeySlot) -> u64 {
     HEADER_BYTES.saturating_add(slot.0.saturating_mul(slot_bytes()))
 }
@@ -243,38 +253,36 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeSet, HashSet};
     use std::fs;
+    use std::path::PathBuf;
     use std::thread;
 
     use tempfile::TempDir;
 
+    use super::super::options::RandomError;
     use super::*;
     use crate::system::fill_random;
 
-    const LOG: [u8; 16] = *b"a log of its own";
+    pub(super) const LOG: [u8; 16] = *b"a log of its own";
 
-    fn master(seed: u8) -> MasterKey {
+    pub(super) fn master(seed: u8) -> MasterKey {
         let bytes: Vec<u8> = (0..32)
             .map(|index: u8| index.wrapping_mul(index).wrapping_add(seed))
             .collect();
         MasterKey::parse(&hex::encode(bytes)).unwrap()
     }
 
-    fn create(directory: &TempDir) -> Vault {
-        let path = directory.path().join("vault");
-        Vault::create(&path, &master(1), LOG, fill_random).unwrap()
+    /// Makes a vault under `master(1)`.
+    pub(super) fn create(directory: &TempDir) -> Vault {
+        Vault::create(&path(directory), &master(1), LOG, fill_random).unwrap()
     }
 
-    fn reopen(directory: &TempDir) -> Result<Option<Vault>, VaultError> {
-        Vault::open(&directory.path().join("vault"), &master(1), fill_random)
+    pub(super) fn path(directory: &TempDir) -> PathBuf {
+        directory.path().join("vault")
     }
 
-    fn bytes_of(directory: &TempDir) -> Vec<u8> {
-        fs::read(directory.path().join("vault")).unwrap()
-    }
-
-    fn key_of(vault: &Vault, slot: KeySlot) -> [u8; 32] {
+    pub(super) fn key_of(vault: &Vault, slot: KeySlot) -> [u8; 32] {
         match vault.secret(slot).unwrap() {
             SlotState::Key(secret) => *secret.expose(),
             SlotState::Destroyed => panic!("{slot:?} is destroyed"),
@@ -282,8 +290,35 @@ mod tests {
         }
     }
 
-    fn is_destroyed(vault: &Vault, slot: KeySlot) -> bool {
+    pub(super) fn is_destroyed(vault: &Vault, slot: KeySlot) -> bool {
         matches!(vault.secret(slot).unwrap(), SlotState::Destroyed)
+    }
+
+    /// Returns the bytes by which the key that lies in this slot would be found anywhere.
+    pub(super) fn traces_of(directory: &TempDir, slot: KeySlot) -> Vec<[u8; 8]> {
+        let start = usize::try_from(offset(slot)).unwrap();
+        let nonce_and_key = &fs::read(path(directory)).unwrap()[start + 8..start + 80];
+        assert!(nonce_and_key.iter().any(|byte| *byte != 0));
+        nonce_and_key.as_chunks().0.to_vec()
+    }
+
+    /// Tells whether a trace lies anywhere; slots and headers, and so traces, begin at multiples of eight.
+    pub(super) fn holds_any(bytes: &[u8], traces: &[[u8; 8]]) -> bool {
+        let traces: HashSet<&[u8; 8]> = traces.iter().collect();
+        bytes
+            .as_chunks()
+            .0
+            .iter()
+            .any(|chunk| traces.contains(chunk))
+    }
+
+    fn reopen(directory: &TempDir) -> Result<Vault, VaultError> {
+        Vault::open(&path(directory), &master(1), fill_random).map(Option::unwrap)
+    }
+
+    fn overwrite(directory: &TempDir, bytes: &[u8], offset: u64) {
+        let file = File::options().write(true).open(path(directory)).unwrap();
+        file.write_all_at(bytes, offset).unwrap();
     }
 
     #[test]
@@ -291,13 +326,62 @@ mod tests {
         let directory = TempDir::new().unwrap();
         let vault = create(&directory);
         let (slot, secret) = vault.take().unwrap();
+        let own = key_of(&vault, KeySlot::SIGNING);
         drop(vault);
 
-        let vault = reopen(&directory).unwrap().unwrap();
+        let vault = reopen(&directory).unwrap();
 
         assert_eq!(slot, KeySlot::FIRST_OF_SESSIONS);
         assert_eq!(key_of(&vault, slot), *secret.expose());
+        assert_eq!(key_of(&vault, KeySlot::SIGNING), own);
         assert_eq!(vault.log(), LOG);
+    }
+
+    #[test]
+    fn where_there_is_no_vault_none_is_opened() {
+        let directory = TempDir::new().unwrap();
+
+        let vault = Vault::open(&path(&directory), &master(1), fill_random).unwrap();
+
+        assert!(vault.is_none());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn nobody_but_the_owner_may_read_the_vault() {
+        let directory = TempDir::new().unwrap();
+
+        drop(create(&directory));
+
+        let mode = fs::metadata(path(&directory)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    type Damage<'damage> = &'damage dyn Fn(&TempDir);
+
+    #[test]
+    fn another_master_key_is_told_from_damage() {
+        let header_damaged = |directory: &TempDir| {
+            overwrite(directory, b"damage", 0);
+            overwrite(directory, b"damage", 4096);
+        };
+        #[rustfmt::skip]
+        let rows: [(u8, Damage<'_>, &str); 4] = [
+            (2, &|_| (),                                             "the master key is not the vault's"),
+            (1, &|at| overwrite(at, b"damage", offset(KeySlot::LOG)), "key slot 0 of the vault is damaged"),
+            (1, &|at| overwrite(at, &[0; SLOT_BYTES], HEADER_BYTES),  "key slot 0 of the vault is damaged"),
+            (1, &header_damaged,                                     "the header of "),
+        ];
+        for (key, damage, sentence) in rows {
+            let directory = TempDir::new().unwrap();
+            drop(create(&directory));
+            damage(&directory);
+
+            let opened = Vault::open(&path(&directory), &master(key), fill_random);
+
+            let told = opened.err().unwrap().to_string();
+            assert!(told.starts_with(sentence), "{told}");
+        }
     }
 
     #[test]
@@ -306,38 +390,92 @@ mod tests {
         let vault = create(&directory);
         let (slot, _) = vault.take().unwrap();
         let (neighbour, kept) = vault.take().unwrap();
-        let start = usize::try_from(offset(slot)).unwrap();
-        let wrapped = bytes_of(&directory)[start..start + SLOT_BYTES].to_vec();
+        let traces = traces_of(&directory, slot);
 
         vault.destroy(slot).unwrap();
         vault.destroy(slot).unwrap();
         drop(vault);
 
-        let (nonce, ciphertext) = (&wrapped[8..32], &wrapped[32..80]);
-        let bytes = bytes_of(&directory);
-        for part in nonce.chunks(8).chain(ciphertext.chunks(8)) {
-            assert!(!bytes.windows(8).any(|window| window == part));
-        }
-        let vault = reopen(&directory).unwrap().unwrap();
+        assert!(!holds_any(&fs::read(path(&directory)).unwrap(), &traces));
+        let vault = reopen(&directory).unwrap();
         assert!(is_destroyed(&vault, slot));
         assert_eq!(key_of(&vault, neighbour), *kept.expose());
+    }
+
+    #[test]
+    fn the_own_keys_of_the_log_are_never_destroyed() {
+        let directory = TempDir::new().unwrap();
+        let vault = create(&directory);
+        for slot in [KeySlot::LOG, KeySlot::SIGNING] {
+            let before = key_of(&vault, slot);
+
+            let refused = vault.destroy(slot);
+
+            assert!(matches!(refused, Err(VaultError::Permanent { .. })));
+            assert_eq!(key_of(&vault, slot), before);
+        }
+    }
+
+    #[test]
+    fn to_destroy_what_was_never_minted_changes_nothing() {
+        let directory = TempDir::new().unwrap();
+        let vault = create(&directory);
+        let before = fs::read(path(&directory)).unwrap();
+
+        vault.destroy(KeySlot(1_000_000)).unwrap();
+
+        assert!(is_destroyed(&vault, KeySlot(1_000_000)));
+        assert_eq!(fs::read(path(&directory)).unwrap(), before);
+    }
+
+    #[test]
+    fn keys_minted_ahead_survive_and_are_given_out_once() {
+        let directory = TempDir::new().unwrap();
+        let vault = create(&directory);
+        for _ in 0..3 {
+            vault.take().unwrap();
+        }
+        let (fourth, key) = vault.take().unwrap();
+        let minted = vault.slots_end().unwrap();
+        drop(vault);
+
+        // The fourth was taken, and the power went before a leaf named it.
+        let vault = reopen(&directory).unwrap();
+        vault.begin(fourth).unwrap();
+        let again = vault.take().unwrap();
+        let left: Vec<KeySlot> = (fourth.0 + 1..minted)
+            .map(|_| vault.take().unwrap().0)
+            .collect();
+
+        assert_eq!((again.0, again.1.expose()), (fourth, key.expose()));
+        assert_eq!(left.first(), Some(&KeySlot(fourth.0 + 1)));
+        assert_eq!(left.last(), Some(&KeySlot(minted - 1)));
+        assert_eq!(vault.slots_end().unwrap(), minted);
+        assert_eq!(vault.take().unwrap().0, KeySlot(minted));
+    }
+
+    #[test]
+    fn a_slot_that_a_leaf_names_is_never_given_out() {
+        let directory = TempDir::new().unwrap();
+        let vault = create(&directory);
+        for next in [0, 2, 100, 514, 515, 2_000, 1_999] {
+            vault.begin(KeySlot(next)).unwrap();
+            assert!(vault.take().unwrap().0 >= KeySlot(next.max(2)), "{next}");
+        }
     }
 
     #[test]
     fn concurrent_takes_never_give_one_slot_twice() {
         let directory = TempDir::new().unwrap();
         let vault = create(&directory);
+        let take = || {
+            let (slot, secret) = vault.take().unwrap();
+            (slot, *secret.expose())
+        };
 
         let taken: Vec<(KeySlot, [u8; 32])> = thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
-                .map(|_| {
-                    scope.spawn(|| {
-                        (0..BATCH_SLOTS)
-                            .map(|_| vault.take().unwrap())
-                            .map(|(slot, secret)| (slot, *secret.expose()))
-                            .collect::<Vec<_>>()
-                    })
-                })
+                .map(|_| scope.spawn(|| (0..BATCH_SLOTS).map(|_| take()).collect::<Vec<_>>()))
                 .collect();
             threads
                 .into_iter()
@@ -348,5 +486,81 @@ mod tests {
         let slots: BTreeSet<KeySlot> = taken.iter().map(|(slot, _)| *slot).collect();
         let keys: BTreeSet<[u8; 32]> = taken.iter().map(|(_, key)| *key).collect();
         assert_eq!((slots.len(), keys.len()), (taken.len(), taken.len()));
+    }
+
+    #[test]
+    fn a_batch_that_was_torn_while_it_was_minted_is_passed_over() {
+        // What of the batch reached the disk before the power went: some bytes, or the length alone.
+        for kept_bytes in [0, 1, 128, 129, 4_096] {
+            for length_kept in [true, false] {
+                let directory = TempDir::new().unwrap();
+                let vault = create(&directory);
+                let start = offset(KeySlot(vault.slots_end().unwrap()));
+                vault.take().unwrap();
+                let end = offset(KeySlot(vault.slots_end().unwrap()));
+                vault.file.set_len(start + kept_bytes).unwrap();
+                if length_kept {
+                    vault.file.set_len(end).unwrap();
+                }
+                drop(vault);
+
+                let vault = reopen(&directory).unwrap();
+                vault.begin(KeySlot::FIRST_OF_SESSIONS).unwrap();
+                let taken: BTreeSet<KeySlot> = (0..=BATCH_SLOTS)
+                    .map(|_| vault.take().unwrap())
+                    .filter(|(slot, secret)| key_of(&vault, *slot) == *secret.expose())
+                    .map(|(slot, _)| slot)
+                    .collect();
+
+                assert_eq!(taken.len(), 513, "{kept_bytes} {length_kept}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_older_copy_put_back_tells_which_erasures_are_to_be_done_again() {
+        let directory = TempDir::new().unwrap();
+        let vault = create(&directory);
+        let (slot, _) = vault.take().unwrap();
+        vault.note_erased_through(5).unwrap();
+        let copy = fs::read(path(&directory)).unwrap();
+
+        vault.destroy(slot).unwrap();
+        vault.note_erased_through(9).unwrap();
+        vault.note_erased_through(8).unwrap();
+        drop(vault);
+        let kept = reopen(&directory).unwrap().erased_through();
+        fs::write(path(&directory), copy).unwrap();
+        let put_back = reopen(&directory).unwrap();
+
+        assert_eq!(kept, 9);
+        assert_eq!(put_back.erased_through(), 5);
+        assert!(!is_destroyed(&put_back, slot));
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_more_is_promised() {
+        let directory = TempDir::new().unwrap();
+        let vault = create(&directory);
+        *lock(&vault.sync_failed) = true;
+
+        let taken = vault.take().map(|(slot, _)| slot);
+        let destroyed = vault.destroy(KeySlot::FIRST_OF_SESSIONS);
+
+        assert!(matches!(taken, Err(VaultError::SyncFailed)));
+        assert!(matches!(destroyed, Err(VaultError::SyncFailed)));
+    }
+
+    #[test]
+    fn a_random_source_that_gives_nothing_mints_nothing() {
+        let directory = TempDir::new().unwrap();
+        drop(create(&directory));
+        let nothing: Random = |_| Err(RandomError);
+
+        let vault = Vault::open(&path(&directory), &master(1), nothing).unwrap();
+        let taken = vault.unwrap().take().map(|(slot, _)| slot);
+
+        assert!(matches!(taken, Err(VaultError::Random(_))));
+        assert_eq!(reopen(&directory).unwrap().slots_end().unwrap(), 2);
     }
 }

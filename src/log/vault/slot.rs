@@ -68,7 +68,7 @@ pub(super) struct Wrapping {
 impl Wrapping {
     pub(super) fn of(log: [u8; 16], master: &MasterKey) -> Self {
         Self {
-            cipher: XChaCha20Poly1305::new(&(*master.wrapping_key()).into()),
+            cipher: XChaCha20Poly1305::new((&*master.wrapping_key()).into()),
             log,
         }
     }
@@ -133,5 +133,71 @@ impl Wrapping {
             .zip(parts.into_iter().flatten())
             .for_each(|(to, from)| *to = *from);
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{LOG, master};
+    use super::*;
+
+    const SLOT: KeySlot = KeySlot(7);
+
+    #[expect(clippy::unnecessary_wraps, reason = "a random source may fail")]
+    fn forty_two(buffer: &mut [u8]) -> Result<(), RandomError> {
+        buffer.fill(42);
+        Ok(())
+    }
+
+    fn wrapped() -> (Wrapping, [u8; SLOT_BYTES]) {
+        let wrapping = Wrapping::of(LOG, &master(1));
+        let secret = Secret::mint(forty_two).unwrap();
+        let bytes = wrapping.wrap(SLOT, &secret, forty_two).unwrap();
+        (wrapping, bytes)
+    }
+
+    #[test]
+    fn the_format_of_a_slot_stands_for_good() {
+        // Computed apart from this program, from RFC 5869, RFC 8439 and draft-irtf-cfrg-xchacha.
+        let golden = "41564f574b455931\
+                      2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a\
+                      d075f417e4cd07c462fd1863066d84d14db21a8b73f4fce32753c49b238518f4\
+                      0bf3a36634da916774d6d82fe38e71ef";
+
+        let (_, bytes) = wrapped();
+
+        assert_eq!(hex::encode(&bytes[..80]), golden);
+        assert_eq!(bytes[80..], [0; 48]);
+    }
+
+    #[test]
+    fn a_flipped_bit_is_damage_and_no_other_key() {
+        let (wrapping, bytes) = wrapped();
+        for bit in 0..SLOT_BYTES * 8 {
+            let mut flipped = bytes;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+
+            let state = wrapping.open(SLOT, &flipped);
+
+            assert!(matches!(state, SlotState::Damaged), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_key_opens_in_its_own_slot_of_its_own_log_under_its_own_master_key_only() {
+        let (_, bytes) = wrapped();
+        #[rustfmt::skip]
+        let rows = [
+            (LOG,      1, SLOT,       true),
+            (LOG,      1, KeySlot(8), false),
+            ([0; 16],  1, SLOT,       false),
+            (LOG,      2, SLOT,       false),
+        ];
+        for (log, key, slot, opens) in rows {
+            let state = Wrapping::of(log, &master(key)).open(slot, &bytes);
+
+            assert_eq!(matches!(state, SlotState::Key(_)), opens, "{slot:?} {key}");
+            assert!(!matches!(state, SlotState::Destroyed));
+        }
     }
 }
