@@ -47,7 +47,11 @@ fn main() {
     let path = directory.path().join("log");
     let key = MasterKey::parse("4f1c9ab2d35e6708915a2c7de0b4836f7712fe08c95bd4a13e6907cb28f5d1e0")
         .unwrap();
-    let log = Arc::new(Log::open(&path, &key, Options::new(random, avow::system::now)).unwrap().0);
+    let log = Arc::new(
+        Log::open(&path, &key, Options::new(random, avow::system::now))
+            .unwrap()
+            .0,
+    );
     let mut bodies = Bodies::default();
     let record_bytes = record_bytes(&log, &mut bodies);
     let raw = RawFile::start(&directory.path().join("raw"));

@@ -95,8 +95,8 @@ fn commit(calls: &[Call], write: &Call) -> Option<Commit> {
     let (path, record) = write.text.strip_prefix("pwrite64(")?.split_once(">, \"")?;
     let (_, path) = path.split_once('<')?;
     let record = record.replace("\\x", "");
-    // A record begins with its magic, its checksum, and two lengths; then comes its sequence number.
-    let sequence = record.strip_prefix(&hex::encode("AVWr"))?.get(24..40)?;
+    // A record begins with its magic, its checksum, and two lengths and another checksum; then comes its sequence number.
+    let sequence = record.strip_prefix(&hex::encode("AVW2"))?.get(32..48)?;
     Some(Commit {
         first: u64::from_str_radix(sequence, 16).ok()?.swap_bytes(),
         durable: durable(calls, write, path),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use avow::log::keys::MasterKey;
+use avow::log::vault::VaultError;
 use avow::log::{JournalRetention, Log, OpenError};
 use proptest::prelude::*;
 
@@ -222,7 +223,7 @@ fn journal_ahead_of_sled(later: Range<u64>) -> (Home, PathBuf, Vec<u64>) {
     let starts = starts
         .chunks(8)
         .zip((0..).step_by(8))
-        .filter(|(chunk, _)| chunk.starts_with(b"AVWr"));
+        .filter(|(chunk, _)| chunk.starts_with(b"AVW2"));
     (behind, segment, starts.map(|(_, offset)| offset).collect())
 }
 
@@ -406,7 +407,10 @@ fn another_master_key_is_refused() {
 
     let opened = Log::open(&home.path(), &other, home.options.clone());
 
-    assert!(matches!(opened, Err(OpenError::OtherMasterKey)));
+    assert!(matches!(
+        opened,
+        Err(OpenError::Vault(VaultError::OtherMasterKey))
+    ));
 }
 
 #[test]

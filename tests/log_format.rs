@@ -4,8 +4,12 @@
 use std::fs;
 use std::path::Path;
 
-use avow::log::entry::{Fact, Leaf, PayloadDigest, SessionFact, UnreadableFact};
+use avow::log::entry::{
+    ErasureCause, ErasureDoneFact, ErasureFact, Fact, Leaf, PayloadDigest, SessionFact, Subject,
+    SubjectName, UnreadableFact,
+};
 use avow::log::leaf::LeafError;
+use avow::log::vault::KeySlot;
 use avow::stripe::decode::{EventForm, Unreadable, UnreadableReason};
 use avow::stripe::secret::SecretFingerprint;
 use proptest::collection::vec;
@@ -74,13 +78,31 @@ fn leaf(fact: Fact) -> Leaf {
     Leaf {
         sequence: SequenceNumber(0x0102_0304),
         received_at: ReceivedAt(1_760_000_076_123),
-        secret: SecretFingerprint([1, 2, 3, 4, 5, 6, 7, 8]),
+        secret: Some(SecretFingerprint([1, 2, 3, 4, 5, 6, 7, 8])),
+        key_slot: KeySlot(0x0506),
         fact,
-        payload: PayloadDigest {
+        payload: Some(PayloadDigest {
             sealed_sha256: [0x11; 32],
             commitment: [0x22; 32],
             plaintext_bytes: 1_614,
-        },
+        }),
+    }
+}
+
+/// What nobody delivered has no secret; it is shown here without words either.
+fn own_leaf(fact: Fact) -> Leaf {
+    Leaf {
+        secret: None,
+        key_slot: KeySlot::LOG,
+        payload: None,
+        ..leaf(fact)
+    }
+}
+
+fn subject(name: SubjectName) -> Subject {
+    Subject {
+        key_slot: KeySlot(0x0506),
+        name,
     }
 }
 
@@ -102,7 +124,47 @@ fn leaves() -> Vec<(&'static str, Leaf)> {
         ("conflict", leaf(Fact::Conflict(full_fact()))),
         ("unreadable", leaf(unreadable(None))),
         ("unreadable_with_id", leaf(unreadable(Some("evt_2")))),
+        (
+            "late",
+            Leaf {
+                payload: None,
+                ..leaf(Fact::Event(full_fact()))
+            },
+        ),
+        (
+            "erasure",
+            own_leaf(erasure(ErasureCause::Redacted(SequenceNumber(7)))),
+        ),
+        ("erasure_by_operator", leaf(erasure(ErasureCause::Operator))),
+        ("erasure_done", own_leaf(done())),
+        ("hold", own_leaf(Fact::Hold(subject(session())))),
+        (
+            "release_of_entry",
+            own_leaf(Fact::Release(subject(SubjectName::Entry(SequenceNumber(
+                9,
+            ))))),
+        ),
     ]
+}
+
+fn session() -> SubjectName {
+    let fact = full_fact();
+    SubjectName::Session(fact.world, fact.session)
+}
+
+fn erasure(cause: ErasureCause) -> Fact {
+    Fact::Erasure(ErasureFact {
+        subject: subject(session()),
+        cause,
+    })
+}
+
+fn done() -> Fact {
+    Fact::ErasureDone(ErasureDoneFact {
+        subject: subject(session()),
+        erasure: SequenceNumber(8),
+        payloads: 5,
+    })
 }
 
 #[test]
@@ -117,16 +179,16 @@ fn a_leaf_has_the_bytes_that_it_always_had() {
     }
 }
 
-/// A journal and an identity that version 0.1.0 wrote: everything else is derived from them.
+/// A vault, a journal and an identity that version 0.1.0 wrote: everything else is derived from them.
 #[test]
 fn a_log_that_was_written_before_opens() {
     let home = Home::new();
     copy(
         Path::new(concat!(
             env!("CARGO_MANIFEST_DIR"),
-            "/tests/fixtures/log/version_1"
+            "/tests/fixtures/log/version_2"
         )),
-        &home.path(),
+        home.path().parent().unwrap(),
     );
 
     let (log, _) = home.open_mended();
@@ -151,19 +213,19 @@ fn bytes_that_are_not_exactly_a_leaf_are_refused() {
         Leaf::decode(&bytes).unwrap_err()
     };
 
-    assert_eq!(changed(0, 2), LeafError::UnknownVersion(2));
+    assert_eq!(changed(0, 1), LeafError::UnknownVersion(1));
     assert_eq!(changed(1, 4), LeafError::UnknownKind(4));
     assert!(
-        changed(0, 2)
+        changed(0, 1)
             .to_string()
-            .contains("written by a newer avow")
+            .contains("written by another avow")
     );
     assert!(
         changed(1, 4)
             .to_string()
             .contains("written by a newer avow")
     );
-    assert_eq!(changed(95, 0xff), LeafError::Field("flags"));
+    assert_eq!(changed(26, 0xff), LeafError::Field("flags"));
     assert_eq!(
         Leaf::decode(&[&bytes[..], &[0]].concat()),
         Err(LeafError::TrailingBytes)
@@ -276,19 +338,55 @@ fn any_leaf() -> impl Strategy<Value = Leaf> {
             Fact::Event(fact)
         }),
         unreadable.prop_map(Fact::Unreadable),
+        custody_fact(),
     ];
-    (fact, any::<(u64, i64, [u8; 8], [u8; 32], [u8; 32], u32)>()).prop_map(|(fact, rest)| {
-        let (sequence, received_at, secret, sealed_sha256, commitment, plaintext_bytes) = rest;
+    let digest = any::<([u8; 32], [u8; 32], u32)>().prop_map(
+        |(sealed_sha256, commitment, plaintext_bytes)| PayloadDigest {
+            sealed_sha256,
+            commitment,
+            plaintext_bytes,
+        },
+    );
+    let place = any::<(u64, i64, u64, Option<[u8; 8]>)>();
+    (fact, place, option::of(digest)).prop_map(|(fact, place, payload)| {
+        let (sequence, received_at, key_slot, secret) = place;
         Leaf {
             sequence: SequenceNumber(sequence),
             received_at: ReceivedAt(received_at),
-            secret: SecretFingerprint(secret),
+            secret: secret.map(SecretFingerprint),
+            key_slot: KeySlot(key_slot),
             fact,
-            payload: PayloadDigest {
-                sealed_sha256,
-                commitment,
-                plaintext_bytes,
-            },
+            payload,
+        }
+    })
+}
+
+fn custody_fact() -> impl Strategy<Value = Fact> {
+    let session = (identifier(), option::of(identifier()), any::<bool>()).prop_map(
+        |(session, account, livemode)| {
+            let account = account.map(|account| AccountId::parse(&account).unwrap());
+            let session = SessionId::parse(&session).unwrap();
+            SubjectName::Session(World { livemode, account }, session)
+        },
+    );
+    let entry = any::<u64>().prop_map(|sequence| SubjectName::Entry(SequenceNumber(sequence)));
+    let subject = (any::<u64>(), prop_oneof![session, entry]).prop_map(|(slot, name)| Subject {
+        key_slot: KeySlot(slot),
+        name,
+    });
+    (subject, 0..5_u8, any::<(u64, u64)>()).prop_map(|(subject, kind, (sequence, payloads))| {
+        let sequence = SequenceNumber(sequence);
+        let erasure = |subject, cause| Fact::Erasure(ErasureFact { subject, cause });
+        match kind {
+            0 => erasure(subject, ErasureCause::Operator),
+            1 => erasure(subject, ErasureCause::Redacted(sequence)),
+            2 => Fact::ErasureDone(ErasureDoneFact {
+                subject,
+                erasure: sequence,
+                payloads,
+            }),
+            3 => Fact::Hold(subject),
+            _ => Fact::Release(subject),
         }
     })
 }
@@ -306,9 +404,9 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_decoding_panic_and_what_decodes_encodes_to_itself(mut bytes in vec(any::<u8>(), 0..400), kind in 1..4_u8) {
+    fn no_bytes_make_decoding_panic_and_what_decodes_encodes_to_itself(mut bytes in vec(any::<u8>(), 0..400), kind in select(vec![1_u8, 2, 3, 7, 8, 11, 12])) {
         if let [version, first, ..] = bytes.as_mut_slice() {
-            (*version, *first) = (1, kind);
+            (*version, *first) = (2, kind);
         }
         if let Ok(leaf) = Leaf::decode(&bytes) {
             prop_assert_eq!(leaf.encode(), bytes);

@@ -101,7 +101,7 @@ fn a_payload_opens_under_its_own_entry_only() {
     let mut exchanged = (*entries[0]).clone();
     exchanged.sealed = entries[1].sealed.clone();
     let mut shortened = (*entries[0]).clone();
-    shortened.leaf.payload.plaintext_bytes -= 1;
+    shortened.leaf.payload.as_mut().unwrap().plaintext_bytes -= 1;
     let mut newer = (*entries[0]).clone();
     newer.sealed[0] = 9;
 

@@ -39,7 +39,12 @@ fn deliver(server: &Server) {
 }
 
 fn ids(page: &Value) -> Vec<String> {
-    let id = |item: &Value| item["id"].as_str().unwrap().to_owned();
+    // A user whose name cannot be read any more is named by tag.
+    let name = |item: &Value| match item["id"].as_str() {
+        Some("[redacted]") => item["tag"].clone(),
+        _ => item["id"].clone(),
+    };
+    let id = |item: &Value| name(item).as_str().unwrap().to_owned();
     page["data"].as_array().unwrap().iter().map(id).collect()
 }
 

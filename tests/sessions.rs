@@ -50,7 +50,7 @@ fn a_session_has_the_shape_that_is_documented() {
                 "rule": "processing_after_verified", "event": "evt_4", "session": "vs_1",
                 "at": 1_760_000_080, "sequence": 3,
             }],
-            "sequence": 3,
+            "hold": null, "erasure": null, "sequence": 3,
         })
     );
 }
@@ -89,7 +89,7 @@ fn a_history_explains_each_event_by_its_row_of_the_transition_table() {
 }
 
 #[test]
-fn a_redaction_keeps_the_owner_and_ends_the_session() {
+fn a_redaction_keeps_the_owner_by_tag_alone_and_ends_the_session() {
     let directory = tempdir().unwrap();
     let server = Server::start(directory.path());
     let verified = with_report(event("evt_1", "vs_1", "user_1", "verified", 75), "vr_1");
@@ -103,7 +103,9 @@ fn a_redaction_keeps_the_owner_and_ends_the_session() {
 
     assert_eq!(session["status"], "redacted");
     assert_eq!(session["redaction"], "done");
-    assert_eq!(session["user"], "user_1");
+    assert_eq!(session["user"], "[redacted]");
+    assert_eq!(session["hold"], Value::Null);
+    assert_eq!(session["erasure"]["sequence"], 2);
     assert_eq!(server.read("/v1/users/user_1")["attempts"]["total"], 1);
 }
 

@@ -39,7 +39,7 @@ impl Server {
             Secrets::parse(SECRET).unwrap(),
             MasterKey::parse(MASTER_KEY).unwrap(),
             avow::system::fill_random,
-        avow::system::now,
+            avow::system::now,
         );
         let (service, _) = Service::open(directory, options).unwrap();
         service.wait_until_caught_up();

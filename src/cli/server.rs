@@ -23,7 +23,12 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
         webhook_secrets,
         master_key,
     } = configuration;
-    let options = settings.service_options(webhook_secrets, master_key, system::fill_random, system::now);
+    let options = settings.service_options(
+        webhook_secrets,
+        master_key,
+        system::fill_random,
+        system::now,
+    );
     let (service, repairs) = Service::open(&data_dir, options)
         .with_context(|| format!("cannot open the data in {}", data_dir.display()))?;
     for repair in repairs {

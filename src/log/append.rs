@@ -94,7 +94,12 @@ impl Log {
         let name = SubjectName::Session(event.world.clone(), event.session.clone());
         let key = keys.key(&name, index)?;
         let fact = prepare::session_fact(&self.shared.log_keys, event);
-        Ok(Prepared::of_delivery(&self.shared.options, key, payload, fact)?)
+        Ok(Prepared::of_delivery(
+            &self.shared.options,
+            key,
+            payload,
+            fact,
+        )?)
     }
 
     /// Compresses, seals and hashes a payload that cannot be read, on the caller's thread.
@@ -105,7 +110,12 @@ impl Log {
     ) -> Result<Prepared, PrepareError> {
         let key = self.shared.keys.fresh(None)?;
         let fact = prepare::unreadable_fact(&self.shared.log_keys, payload.body(), unreadable);
-        Ok(Prepared::of_delivery(&self.shared.options, key, payload, fact)?)
+        Ok(Prepared::of_delivery(
+            &self.shared.options,
+            key,
+            payload,
+            fact,
+        )?)
     }
 
     /// States something about a subject, sealed with the words of who does. `reply` is called once: when it is durable

@@ -48,7 +48,11 @@ impl Custody {
     pub(super) fn to_bytes(self) -> Vec<u8> {
         [self.hold, self.erasure, self.done]
             .iter()
-            .flat_map(|sequence| sequence.map_or(u64::MAX, |sequence| sequence.0).to_le_bytes())
+            .flat_map(|sequence| {
+                sequence
+                    .map_or(u64::MAX, |sequence| sequence.0)
+                    .to_le_bytes()
+            })
             .collect()
     }
 

@@ -103,6 +103,10 @@ pub(super) fn remove(shared: &Shared, slot: KeySlot, recent: &[u64]) -> Result<u
     shared.keys.vault.destroy(slot)?;
     let mut payloads: BTreeSet<u64> = shared.index.payloads_of(slot)?.into_iter().collect();
     payloads.extend(recent);
-    blank(&shared.journal_directory, &payloads, shared.tail.journal_end())?;
+    blank(
+        &shared.journal_directory,
+        &payloads,
+        shared.tail.journal_end(),
+    )?;
     Ok(u64::try_from(payloads.len())?)
 }

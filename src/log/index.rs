@@ -139,13 +139,17 @@ impl Index {
     /// Returns where the key of a subject lies.
     pub(super) fn slot_of(&self, name: &SubjectName) -> Result<Option<KeySlot>, IndexError> {
         let value = self.subject_row(&row::name(name))?;
-        Ok(value.and_then(|value| Fields::of(&value).u64()).map(KeySlot))
+        Ok(value
+            .and_then(|value| Fields::of(&value).u64())
+            .map(KeySlot))
     }
 
     /// Returns what is decided about the payloads of a key.
     pub(super) fn custody(&self, slot: KeySlot) -> Result<Custody, IndexError> {
         let value = self.subject_row(&row::custody(slot))?;
-        Ok(value.and_then(|value| Custody::parse(&value)).unwrap_or_default())
+        Ok(value
+            .and_then(|value| Custody::parse(&value))
+            .unwrap_or_default())
     }
 
     /// Returns the entries whose payloads are sealed with a key, in order.
@@ -162,7 +166,10 @@ impl Index {
     /// Returns the entries from `sequence` on which say that an erasure is done.
     pub(super) fn finished_erasures(&self, sequence: u64) -> Result<Vec<u64>, IndexError> {
         let finished = self.numbers(row::FINISHED)?;
-        Ok(finished.into_iter().skip_while(|done| *done < sequence).collect())
+        Ok(finished
+            .into_iter()
+            .skip_while(|done| *done < sequence)
+            .collect())
     }
 
     fn subject_row(&self, key: &[u8]) -> Result<Option<fjall::Slice>, IndexError> {
@@ -173,7 +180,8 @@ impl Index {
     fn numbers(&self, prefix: &[u8]) -> Result<Vec<u64>, IndexError> {
         let read = || {
             let keys = self.subjects.prefix(prefix).map(fjall::Guard::key);
-            keys.map(|key| Ok(row::last_number(&key?))).collect::<fjall::Result<Vec<_>>>()
+            keys.map(|key| Ok(row::last_number(&key?)))
+                .collect::<fjall::Result<Vec<_>>>()
         };
         let numbers = guarded(read).inspect_err(|_| self.mark_damaged())?;
         Ok(numbers.into_iter().flatten().collect())
@@ -188,7 +196,12 @@ impl Index {
     ) -> Result<Covered, IndexError> {
         let mut batch = self.database.batch();
         let mut custodies = BTreeMap::new();
-        for Indexed { delivery, leaf, binds_key } in entries {
+        for Indexed {
+            delivery,
+            leaf,
+            binds_key,
+        } in entries
+        {
             covered = covered.with(leaf);
             if let Some((identification, known)) = delivery {
                 let value = [known.sequence.0.to_le_bytes().as_slice(), &known.facts].concat();
@@ -200,7 +213,11 @@ impl Index {
             }
             if binds_key && let Fact::Event(fact) | Fact::Conflict(fact) = &leaf.fact {
                 let name = SubjectName::Session(fact.world.clone(), fact.session.clone());
-                batch.insert(&self.subjects, row::name(&name), leaf.key_slot.0.to_le_bytes());
+                batch.insert(
+                    &self.subjects,
+                    row::name(&name),
+                    leaf.key_slot.0.to_le_bytes(),
+                );
             }
             if let Some(subject) = subject_of(&leaf.fact) {
                 let slot = subject.key_slot;
@@ -221,7 +238,11 @@ impl Index {
                 batch.remove(&self.subjects, row::unfinished(slot));
             }
         }
-        let numbers = [covered.entries.to_le_bytes(), covered.slots_end.0.to_le_bytes()].concat();
+        let numbers = [
+            covered.entries.to_le_bytes(),
+            covered.slots_end.0.to_le_bytes(),
+        ]
+        .concat();
         let meta = [numbers.as_slice(), &identity.to_bytes()].concat();
         batch.insert(&self.entries, META_KEY, meta);
         guarded(|| batch.commit()).inspect_err(|_| self.mark_damaged())?;

@@ -33,9 +33,9 @@ pub(super) fn bring_up(
     size: u64,
 ) -> Result<UpToDate, OpenError> {
     let opened = Index::open(directory, identity, cache_bytes);
-    let usable = opened.ok().filter(|(_, covered)| {
-        covered.entries <= size && (covered.entries > 0 || size == 0)
-    });
+    let usable = opened
+        .ok()
+        .filter(|(_, covered)| covered.entries <= size && (covered.entries > 0 || size == 0));
     let is_rebuilt = usable.is_none();
     let (index, mut covered) = if let Some(usable) = usable {
         usable
@@ -49,7 +49,9 @@ pub(super) fn bring_up(
         if batch.len() == BATCH_ENTRIES_MAX || sequence + 1 == size {
             let known: Vec<_> = batch.iter().map(|entry| known(entry)).collect();
             let indexed = batch.iter().zip(&known).map(|(entry, known)| Indexed {
-                delivery: known.as_ref().map(|(identification, known)| (identification, *known)),
+                delivery: known
+                    .as_ref()
+                    .map(|(identification, known)| (identification, *known)),
                 leaf: &entry.leaf,
                 binds_key: true,
             });

@@ -130,7 +130,12 @@ impl KeyRing {
             );
         }
         let known = (custody, true);
-        Ok(Arc::new(SubjectKey::new(Some(name.clone()), slot, keys, known)))
+        Ok(Arc::new(SubjectKey::new(
+            Some(name.clone()),
+            slot,
+            keys,
+            known,
+        )))
     }
 }
 

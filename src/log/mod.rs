@@ -124,7 +124,13 @@ impl Log {
         let log_keys = LogKeys::derive(&vault.permanent(KeySlot::LOG)?);
         let identity = identity::establish(&paths, vault.log(), &log_keys, &mut repairs)?;
         let recovered = recovery::recover(&paths, identity, &options, repairs)?;
-        let Recovered { survey, store, index: UpToDate { index, covered, .. }, head_file, repairs } = recovered;
+        let Recovered {
+            survey,
+            store,
+            index: UpToDate { index, covered, .. },
+            head_file,
+            repairs,
+        } = recovered;
         let there = vault.slots_end()?;
         if there < covered.slots_end.0 {
             return Err(OpenError::VaultBehind {
@@ -243,7 +249,12 @@ fn open_vault(
     }
     let mut log = [0; 16];
     (options.random)(&mut log)?;
-    Ok(Vault::create(&paths.vault, master_key, log, options.random)?)
+    Ok(Vault::create(
+        &paths.vault,
+        master_key,
+        log,
+        options.random,
+    )?)
 }
 
 fn lock(path: &Path) -> Result<File, OpenError> {

@@ -86,7 +86,12 @@ impl Prepared {
             fact,
             payload: digest,
         };
-        Ok(Self::new(Some(delivery), key, leaf, sealed.unwrap_or_default()))
+        Ok(Self::new(
+            Some(delivery),
+            key,
+            leaf,
+            sealed.unwrap_or_default(),
+        ))
     }
 
     /// Prepares what an operator states about a subject.
@@ -108,12 +113,7 @@ impl Prepared {
         Self::new(None, key, statement(at, fact, None), Vec::new())
     }
 
-    fn new(
-        delivery: Option<Delivered>,
-        key: Arc<SubjectKey>,
-        leaf: Leaf,
-        sealed: Vec<u8>,
-    ) -> Self {
+    fn new(delivery: Option<Delivered>, key: Arc<SubjectKey>, leaf: Leaf, sealed: Vec<u8>) -> Self {
         Self {
             delivery,
             key,

@@ -11,12 +11,12 @@ use super::dedupe::Identification;
 use super::entry::{Entry, Fact, Subject, SubjectName};
 use super::journal::JournalReader;
 use super::key_ring::KeyError;
+use super::leaf::LeafError;
 use super::payload::{self, OpenedPayload, PayloadError};
 use super::prepare::Words;
-use super::vault::KeySlot;
-use super::leaf::LeafError;
 use super::record::Record;
 use super::shared::Shared;
+use super::vault::KeySlot;
 use crate::stripe::user_reference::UserReference;
 
 /// Why an entry could not be read.

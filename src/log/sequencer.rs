@@ -214,7 +214,9 @@ impl Sequencer {
         let indexed = self.shared.indexed.load(Ordering::Acquire);
         let due = draft.settle(indexed);
         let group = draft.into_group();
-        self.shared.tail.publish(group.entries(), *self.journal.end());
+        self.shared
+            .tail
+            .publish(group.entries(), *self.journal.end());
         // Both end after this thread. Were one gone, the next opening would do what it has not done.
         drop(self.followers.feeder.send(group));
         for key in due {

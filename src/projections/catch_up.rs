@@ -95,7 +95,9 @@ impl Round<'_> {
                         event: fact.event.clone(),
                         arrival,
                     };
-                    self.session(&fact.world, &fact.session)?.history.insert(recorded);
+                    self.session(&fact.world, &fact.session)?
+                        .history
+                        .insert(recorded);
                 }
                 EventForm::Thin => self.take_in_unfolded(fact, WhyUnfolded::Thin, arrival)?,
             },
@@ -138,12 +140,13 @@ impl Round<'_> {
         arrival: Arrival,
     ) -> Result<(), StoreError> {
         let (event, at) = (fact.event.id.clone(), fact.event.created);
-        self.session(&fact.world, &fact.session)?.insert_unfolded(Unfolded {
-            why,
-            event,
-            at,
-            arrival,
-        });
+        self.session(&fact.world, &fact.session)?
+            .insert_unfolded(Unfolded {
+                why,
+                event,
+                at,
+                arrival,
+            });
         Ok(())
     }
 
@@ -164,11 +167,7 @@ impl Round<'_> {
         self.strays.insert(key, value);
     }
 
-    fn session(
-        &mut self,
-        world: &World,
-        id: &SessionId,
-    ) -> Result<&mut SessionRecord, StoreError> {
+    fn session(&mut self, world: &World, id: &SessionId) -> Result<&mut SessionRecord, StoreError> {
         touch(&mut self.sessions, (world.clone(), id.clone()), || {
             self.view.session(world, id)
         })

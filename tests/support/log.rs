@@ -61,13 +61,13 @@ impl Home {
         log
     }
 
-    /// Replaces this home's files by a copy of another's.
+    /// Returns a home with a copy of another's files, its vault's among them.
     pub(crate) fn copy_of(other: &Self) -> Self {
         let home = Self {
             options: other.options.clone(),
             ..Self::new()
         };
-        copy(&other.path(), &home.path());
+        copy(other.directory.path(), home.directory.path());
         home
     }
 }
