@@ -37,10 +37,18 @@ pub(super) struct Vault {
     wrapping: Wrapping,
     random: Random,
     header: Mutex<Header>,
-    /// The minted slots that no session has, from the first that was not given out yet. Held by whoever changes a slot.
-    unused: Mutex<Range<u64>>,
+    /// Held by whoever changes a slot.
+    slots: Mutex<Slots>,
     /// Whether a sync has failed. Held by whoever syncs: a failure is told once, to one of them, and concerns all.
     sync_failed: Mutex<bool>,
+}
+
+/// Which slots there are.
+struct Slots {
+    /// The first that was not given out yet.
+    next: u64,
+    /// The first that was never minted.
+    end: u64,
 }
 
 impl Vault {
@@ -79,12 +87,13 @@ impl Vault {
         let header = Header::read(&file)?.ok_or_else(|| VaultError::Damaged {
             path: path.to_owned(),
         })?;
+        let end = file.metadata()?.len().saturating_sub(HEADER_BYTES) / slot_bytes();
         let vault = Self {
             wrapping: Wrapping::of(header.log, master),
             file,
             random,
             header: Mutex::new(header),
-            unused: Mutex::new(0..0),
+            slots: Mutex::new(Slots { next: end, end }),
             sync_failed: Mutex::new(false),
         };
         vault.check_master_key()?;
@@ -92,7 +101,6 @@ impl Vault {
         replacement.destroy_leftovers()?;
         // Who wrote last may have been killed before its sync; what is read here must not be lost in a power cut.
         vault.sync()?;
-        vault.begin(KeySlot(vault.slots_end()?))?;
         Ok(Some(vault))
     }
 
@@ -101,34 +109,40 @@ impl Vault {
         lock(&self.header).log
     }
 
+    /// Returns the log's own secret.
+    pub(super) fn log_secret(&self) -> Result<Secret, VaultError> {
+        self.own(KeySlot::LOG)
+    }
+
+    /// Returns the seed of the key with which the log signs.
+    pub(super) fn signing_seed(&self) -> Result<Secret, VaultError> {
+        self.own(KeySlot::SIGNING)
+    }
+
     /// Returns the first slot that was never minted.
-    pub(super) fn slots_end(&self) -> Result<u64, VaultError> {
-        let slots_bytes = self.file.metadata()?.len().saturating_sub(HEADER_BYTES);
-        Ok(slots_bytes / slot_bytes())
+    pub(super) fn slots_end(&self) -> KeySlot {
+        KeySlot(lock(&self.slots).end)
     }
 
     /// Tells which is the first slot that no leaf names. No slot before it is given out; what was minted behind it is.
-    pub(super) fn begin(&self, next: KeySlot) -> Result<(), VaultError> {
-        let next = next.max(KeySlot::FIRST_OF_SESSIONS);
-        *lock(&self.unused) = next.0..self.slots_end()?;
-        Ok(())
+    pub(super) fn begin(&self, next: KeySlot) {
+        lock(&self.slots).next = next.max(KeySlot::FIRST_OF_SESSIONS).0;
     }
 
     /// Returns a key that no session has, and that a power cut does not take away.
     pub(super) fn take(&self) -> Result<(KeySlot, Secret), VaultError> {
-        let mut unused = lock(&self.unused);
-        if let Some(taken) = self.next_of(&mut unused)? {
+        let mut slots = lock(&self.slots);
+        if let Some(taken) = self.next_of(&mut slots)? {
             return Ok(taken);
         }
-        // The end is looked up again: after a failed write, or one that was cut short, nothing is assumed.
-        let first = unused.start.max(self.slots_end()?);
-        let minted = first..first + BATCH_SLOTS;
-        let slots = mint(&self.wrapping, minted.clone(), self.random)?;
-        self.file.write_all_at(&slots, offset(KeySlot(first)))?;
+        let first = slots.next.max(slots.end);
+        let end = first + BATCH_SLOTS;
+        let minted = mint(&self.wrapping, first..end, self.random)?;
+        self.file.write_all_at(&minted, offset(KeySlot(first)))?;
         // If we stop here, the keys are lost or not; no leaf names them, since nobody has been given one.
         self.sync()?;
-        *unused = minted;
-        self.next_of(&mut unused)?.ok_or(VaultError::DamagedSlot {
+        *slots = Slots { next: first, end };
+        self.next_of(&mut slots)?.ok_or(VaultError::DamagedSlot {
             slot: KeySlot(first),
         })
     }
@@ -138,7 +152,7 @@ impl Vault {
         match self.read(slot)? {
             SlotState::Damaged => {
                 // It may have been read while it was destroyed: half key, half zeros.
-                let _unchanging = lock(&self.unused);
+                let _unchanging = lock(&self.slots);
                 self.read(slot)
             }
             state @ (SlotState::Key(_) | SlotState::Destroyed) => Ok(state),
@@ -158,11 +172,11 @@ impl Vault {
         if slot < KeySlot::FIRST_OF_SESSIONS {
             return Err(VaultError::Permanent { slot });
         }
-        let unused = lock(&self.unused);
-        if slot.0 < self.slots_end()? {
+        let slots = lock(&self.slots);
+        if slot.0 < slots.end {
             self.file.write_all_at(&[0; SLOT_BYTES], offset(slot))?;
         }
-        drop(unused);
+        drop(slots);
         // If we stop here, the key may still be on the disk; so is the erasure that was to destroy it, and the log
         // does it again when it opens.
         self.sync()
@@ -198,9 +212,18 @@ impl Vault {
         }
     }
 
-    /// Returns the next unused slot that holds a key. One that does not was torn when we stopped while minting.
-    fn next_of(&self, unused: &mut Range<u64>) -> Result<Option<(KeySlot, Secret)>, VaultError> {
-        for slot in unused.map(KeySlot) {
+    fn own(&self, slot: KeySlot) -> Result<Secret, VaultError> {
+        match self.read(slot)? {
+            SlotState::Key(secret) => Ok(secret),
+            SlotState::Destroyed | SlotState::Damaged => Err(VaultError::DamagedSlot { slot }),
+        }
+    }
+
+    /// Returns the next key that is not given out yet. A slot without one was torn when we stopped while minting.
+    fn next_of(&self, slots: &mut Slots) -> Result<Option<(KeySlot, Secret)>, VaultError> {
+        while slots.next < slots.end {
+            let slot = KeySlot(slots.next);
+            slots.next += 1;
             if let SlotState::Key(secret) = self.read(slot)? {
                 return Ok(Some((slot, secret)));
             }
@@ -326,14 +349,18 @@ mod tests {
         let directory = TempDir::new().unwrap();
         let vault = create(&directory);
         let (slot, secret) = vault.take().unwrap();
-        let own = key_of(&vault, KeySlot::SIGNING);
+        let own = [vault.log_secret(), vault.signing_seed()].map(|key| *key.unwrap().expose());
         drop(vault);
 
         let vault = reopen(&directory).unwrap();
 
         assert_eq!(slot, KeySlot::FIRST_OF_SESSIONS);
         assert_eq!(key_of(&vault, slot), *secret.expose());
-        assert_eq!(key_of(&vault, KeySlot::SIGNING), own);
+        assert_eq!(
+            [KeySlot::LOG, KeySlot::SIGNING].map(|own| key_of(&vault, own)),
+            own
+        );
+        assert_ne!(own[0], own[1]);
         assert_eq!(vault.log(), LOG);
     }
 
@@ -417,6 +444,17 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_signing_key_is_no_signing_key() {
+        let directory = TempDir::new().unwrap();
+        let vault = create(&directory);
+        overwrite(&directory, b"damage", offset(KeySlot::SIGNING));
+
+        let told = vault.signing_seed().err().unwrap().to_string();
+
+        assert!(told.starts_with("key slot 1 of the vault is damaged"));
+    }
+
+    #[test]
     fn to_destroy_what_was_never_minted_changes_nothing() {
         let directory = TempDir::new().unwrap();
         let vault = create(&directory);
@@ -436,12 +474,12 @@ mod tests {
             vault.take().unwrap();
         }
         let (fourth, key) = vault.take().unwrap();
-        let minted = vault.slots_end().unwrap();
+        let minted = vault.slots_end().0;
         drop(vault);
 
         // The fourth was taken, and the power went before a leaf named it.
         let vault = reopen(&directory).unwrap();
-        vault.begin(fourth).unwrap();
+        vault.begin(fourth);
         let again = vault.take().unwrap();
         let left: Vec<KeySlot> = (fourth.0 + 1..minted)
             .map(|_| vault.take().unwrap().0)
@@ -450,7 +488,7 @@ mod tests {
         assert_eq!((again.0, again.1.expose()), (fourth, key.expose()));
         assert_eq!(left.first(), Some(&KeySlot(fourth.0 + 1)));
         assert_eq!(left.last(), Some(&KeySlot(minted - 1)));
-        assert_eq!(vault.slots_end().unwrap(), minted);
+        assert_eq!(vault.slots_end().0, minted);
         assert_eq!(vault.take().unwrap().0, KeySlot(minted));
     }
 
@@ -459,7 +497,7 @@ mod tests {
         let directory = TempDir::new().unwrap();
         let vault = create(&directory);
         for next in [0, 2, 100, 514, 515, 2_000, 1_999] {
-            vault.begin(KeySlot(next)).unwrap();
+            vault.begin(KeySlot(next));
             assert!(vault.take().unwrap().0 >= KeySlot(next.max(2)), "{next}");
         }
     }
@@ -495,9 +533,9 @@ mod tests {
             for length_kept in [true, false] {
                 let directory = TempDir::new().unwrap();
                 let vault = create(&directory);
-                let start = offset(KeySlot(vault.slots_end().unwrap()));
+                let start = offset(KeySlot(vault.slots_end().0));
                 vault.take().unwrap();
-                let end = offset(KeySlot(vault.slots_end().unwrap()));
+                let end = offset(KeySlot(vault.slots_end().0));
                 vault.file.set_len(start + kept_bytes).unwrap();
                 if length_kept {
                     vault.file.set_len(end).unwrap();
@@ -505,7 +543,7 @@ mod tests {
                 drop(vault);
 
                 let vault = reopen(&directory).unwrap();
-                vault.begin(KeySlot::FIRST_OF_SESSIONS).unwrap();
+                vault.begin(KeySlot::FIRST_OF_SESSIONS);
                 let taken: BTreeSet<KeySlot> = (0..=BATCH_SLOTS)
                     .map(|_| vault.take().unwrap())
                     .filter(|(slot, secret)| key_of(&vault, *slot) == *secret.expose())
@@ -561,6 +599,6 @@ mod tests {
         let taken = vault.unwrap().take().map(|(slot, _)| slot);
 
         assert!(matches!(taken, Err(VaultError::Random(_))));
-        assert_eq!(reopen(&directory).unwrap().slots_end().unwrap(), 2);
+        assert_eq!(reopen(&directory).unwrap().slots_end().0, 2);
     }
 }
