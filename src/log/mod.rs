@@ -77,7 +77,7 @@ use sequencer::{Followers, Request, Sequencer};
 use shared::Shared;
 use stop::Stop;
 use tail::Tail;
-use vault::{KeySlot, Vault};
+use vault::Vault;
 
 /// Whether the log accepts writes, and how busy it is.
 #[derive(Debug, Clone)]
@@ -121,7 +121,7 @@ impl Log {
             repairs.push(Repair::BallastReleased);
         }
         let vault = open_vault(&paths, master_key, &options)?;
-        let log_keys = LogKeys::derive(&vault.permanent(KeySlot::LOG)?);
+        let log_keys = LogKeys::derive(&vault.log_secret()?);
         let identity = identity::establish(&paths, vault.log(), &log_keys, &mut repairs)?;
         let recovered = recovery::recover(&paths, identity, &options, repairs)?;
         let Recovered {
@@ -131,14 +131,13 @@ impl Log {
             head_file,
             repairs,
         } = recovered;
-        let there = vault.slots_end()?;
-        if there < covered.slots_end.0 {
+        if vault.slots_end() < covered.slots_end {
             return Err(OpenError::VaultBehind {
                 named: covered.slots_end.0,
-                there,
+                there: vault.slots_end().0,
             });
         }
-        vault.begin(covered.slots_end)?;
+        vault.begin(covered.slots_end);
         let journal = Journal::open(
             &paths.journal,
             identity,

@@ -159,14 +159,6 @@ impl Vault {
         }
     }
 
-    /// Returns one of the log's own secrets, which always stand.
-    pub(super) fn permanent(&self, slot: KeySlot) -> Result<Secret, VaultError> {
-        match self.secret(slot)? {
-            SlotState::Key(secret) => Ok(secret),
-            SlotState::Destroyed | SlotState::Damaged => Err(VaultError::DamagedSlot { slot }),
-        }
-    }
-
     /// Overwrites a slot with zeros; when this returns, no copy of its key is in the file. Doing so again is harmless.
     pub(super) fn destroy(&self, slot: KeySlot) -> Result<(), VaultError> {
         if slot < KeySlot::FIRST_OF_SESSIONS {
