@@ -139,7 +139,8 @@ impl Projections {
         Ok((projections, Some(reason)))
     }
 
-    fn open_as_is(directory: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+    /// Opens the projections in a directory as they are, of whichever log; empty ones if there is nothing.
+    pub fn open_as_is(directory: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let database = Database::builder(directory)
             .cache_size(cache_bytes)
             .open()?;
