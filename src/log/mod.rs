@@ -56,6 +56,7 @@ mod subject_key;
 mod subject_row;
 mod survey;
 mod tail;
+pub mod unsealer;
 pub mod vault;
 
 pub use append::{AppendError, Appended, Stated, Statement};

@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 mod error;
 pub mod file_system;
 mod header;
+pub mod reader;
 mod replacement;
 pub mod rotation;
 mod slot;
