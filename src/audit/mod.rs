@@ -3,7 +3,12 @@
 //! Read-only: no file of a source is changed, and sled is never opened. What a log holds is judged by the leaves alone.
 
 pub mod checkpoint_file;
+mod custody_check;
 pub mod data_directory;
+pub mod finding;
+mod identities;
+mod sorted;
 pub mod source;
+mod story;
 pub mod tiles;
 pub mod web;
