@@ -101,6 +101,7 @@ impl Settings {
             index_cache_bytes: log.index_cache_bytes,
             disk_free_bytes_min: log.disk_free_bytes_min,
             ballast_bytes: log.ballast_bytes,
+            origin: log.origin.clone(),
             random,
             clock,
         }

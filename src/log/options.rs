@@ -2,6 +2,8 @@
 
 use state_machine::time::ReceivedAt;
 
+use crate::transparency::key::KeyName;
+
 /// What an open log may use and how it keeps its journal. Every bound has a safe default.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -21,6 +23,8 @@ pub struct Options {
     pub disk_free_bytes_min: u64,
     /// The size of the ballast file; 0 for none.
     pub ballast_bytes: u64,
+    /// The name under which the log signs checkpoints; none for one made of the log's own id.
+    pub origin: Option<KeyName>,
     /// Fills a buffer with random bytes (handed in: this floor reads no random source of its own).
     pub random: Random,
     /// The clock, likewise: it dates what nobody delivered.
@@ -57,6 +61,7 @@ impl Options {
             index_cache_bytes: 32 * MIB,
             disk_free_bytes_min: 256 * MIB,
             ballast_bytes: 64 * MIB,
+            origin: None,
             random,
             clock,
         }
