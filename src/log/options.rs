@@ -25,6 +25,8 @@ pub struct Options {
     pub ballast_bytes: u64,
     /// The name under which the log signs checkpoints; none for one made of the log's own id.
     pub origin: Option<KeyName>,
+    /// Whether payloads are sealed and leaves attested; not but in a benchmark of what that costs.
+    pub(super) keeps_evidence: bool,
     /// Fills a buffer with random bytes (handed in: this floor reads no random source of its own).
     pub random: Random,
     /// The clock, likewise: it dates what nobody delivered.
@@ -62,8 +64,15 @@ impl Options {
             disk_free_bytes_min: 256 * MIB,
             ballast_bytes: 64 * MIB,
             origin: None,
+            keeps_evidence: true,
             random,
             clock,
         }
+    }
+
+    /// Has a log neither seal payloads nor attest leaves.
+    #[cfg(feature = "without-evidence")]
+    pub fn without_evidence(&mut self) {
+        self.keeps_evidence = false;
     }
 }
