@@ -98,7 +98,7 @@ impl Log {
             ..
         } = &*self.shared;
         let name = SubjectName::Session(event.world.clone(), event.session.clone());
-        let key = if options.keeps_evidence {
+        let key = if options.keeps_evidence() {
             keys.key(&name, index)?
         } else {
             KeyRing::none(name)

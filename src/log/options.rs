@@ -26,7 +26,8 @@ pub struct Options {
     /// The name under which the log signs checkpoints; none for one made of the log's own id.
     pub origin: Option<KeyName>,
     /// Whether payloads are sealed and leaves attested; not but in a benchmark of what that costs.
-    pub(super) keeps_evidence: bool,
+    #[cfg(feature = "without-evidence")]
+    pub keeps_evidence: bool,
     /// Fills a buffer with random bytes (handed in: this floor reads no random source of its own).
     pub random: Random,
     /// The clock, likewise: it dates what nobody delivered.
@@ -64,15 +65,22 @@ impl Options {
             disk_free_bytes_min: 256 * MIB,
             ballast_bytes: 64 * MIB,
             origin: None,
+            #[cfg(feature = "without-evidence")]
             keeps_evidence: true,
             random,
             clock,
         }
     }
 
-    /// Has a log neither seal payloads nor attest leaves.
-    #[cfg(feature = "without-evidence")]
-    pub fn without_evidence(&mut self) {
-        self.keeps_evidence = false;
+    /// Tells whether payloads are sealed and leaves attested.
+    #[cfg_attr(
+        not(feature = "without-evidence"),
+        expect(clippy::unused_self, reason = "but in that benchmark, it is always so")
+    )]
+    pub(super) fn keeps_evidence(&self) -> bool {
+        #[cfg(feature = "without-evidence")]
+        return self.keeps_evidence;
+        #[cfg(not(feature = "without-evidence"))]
+        true
     }
 }

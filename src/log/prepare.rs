@@ -72,7 +72,7 @@ impl Prepared {
         let identification = Identification::of(&fact);
         let clear = (payload.signature_header(), payload.body());
         let keys = key.state().sealing_keys().cloned();
-        let (sealed, digest) = if options.keeps_evidence {
+        let (sealed, digest) = if options.keeps_evidence() {
             let sealed = keys.map(|keys| seal(options, &keys, &identification, clear));
             sealed.transpose()?.unzip()
         } else {

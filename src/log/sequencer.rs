@@ -220,7 +220,7 @@ impl Sequencer {
             .tail
             .publish(group.entries(), *self.journal.end());
         // All end after this thread. Were one gone, the next opening would do what it has not done.
-        if self.shared.options.keeps_evidence {
+        if self.shared.options.keeps_evidence() {
             drop(self.followers.notary.send(group.leaf_hashes()));
         }
         drop(self.followers.feeder.send(group));
