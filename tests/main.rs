@@ -26,6 +26,7 @@ mod simulation;
 mod stripe_authentication;
 mod stripe_decoding;
 mod transparency_notes;
+mod transparency_stored_tree;
 mod transparency_tree;
 mod users;
 mod webhook;

@@ -104,14 +104,14 @@ fn complete_root<E>(
     let start = index << above;
     let hashes = start..start + (1 << above);
     let mut row = read(level, hashes.clone()).map_err(ReadError::Reader)?;
-    for _ in 0..above {
+    if row.len() != 1 << above {
+        return Err(ReadError::Missing { level, hashes });
+    }
+    while row.len() > 1 {
         row = row
             .chunks_exact(2)
             .filter_map(|pair| Some(node_hash(pair.first()?, pair.last()?)))
             .collect();
     }
-    match *row {
-        [root] => Ok(root),
-        _ => Err(ReadError::Missing { level, hashes }),
-    }
+    row.pop().ok_or(ReadError::Missing { level, hashes })
 }
