@@ -217,6 +217,8 @@ fn only_a_text_that_a_note_can_hold_is_signed() {
             "{text:?}"
         );
     }
+    let too_long = format!("{}\n", "a".repeat(NOTE_BYTES_MAX - 50));
+    assert_eq!(Note::sign(too_long, &key), Err(NoteError::TooLong));
 }
 
 #[test]
