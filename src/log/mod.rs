@@ -28,6 +28,7 @@ mod head;
 mod identity;
 mod index;
 mod index_building;
+pub mod inspection;
 mod journal;
 mod key_ring;
 pub mod keys;
