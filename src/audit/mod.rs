@@ -4,6 +4,13 @@
 
 pub mod checkpoint_file;
 pub mod data_directory;
+pub mod export;
+mod export_directory;
+mod export_entries;
+pub mod export_source;
+pub mod import;
+mod import_check;
+pub mod manifest;
 pub mod source;
 pub mod tiles;
 pub mod web;

@@ -49,14 +49,16 @@ pub fn catch_up_to(
     mut touched: impl FnMut(&World, UserTag),
 ) -> Result<SequenceNumber, StoreError> {
     let mut cursor = projections.cursor()?;
-    while cursor.next < end {
+    let end = end.0.min(log.size());
+    while let Some(left @ 1..) = end.checked_sub(cursor.next.0) {
         let view = projections.view();
         let mut round = Round {
             view: &view,
             sessions: BTreeMap::new(),
             strays: Rows::new(),
         };
-        for entry in log.entries_from(cursor.next).take(ROUND_ENTRIES_MAX) {
+        let entries = usize::try_from(left).map_or(ROUND_ENTRIES_MAX, |left| left.min(ROUND_ENTRIES_MAX));
+        for entry in log.entries_from(cursor.next).take(entries) {
             cursor.last = match &entry {
                 Ok(entry) => entry.leaf.digest(),
                 Err(_) => [0; 32],
