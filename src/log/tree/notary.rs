@@ -1,9 +1,9 @@
 //! The notary: the thread that appends to the tree behind the commits, and signs what it has become.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, select, tick};
 
 use super::checkpoints::CheckpointFile;
 use crate::log::shared::Shared;
@@ -12,8 +12,7 @@ use crate::transparency::frontier::Frontier;
 use crate::transparency::hash::Hash;
 use crate::transparency::signing_key::SigningKey;
 
-/// How long after a checkpoint another is signed, if the log has grown. With the time that a sync takes it stays below
-/// a second.
+/// How often a checkpoint is signed while the log grows. With the time that a sync takes it stays below a second.
 const SIGN_EVERY: Duration = Duration::from_millis(750);
 
 /// The notary's own state. It alone has the private key.
@@ -34,19 +33,16 @@ impl Notary {
     }
 
     fn attest(&mut self, shared: &Shared, groups: &Receiver<Vec<Hash>>) -> std::io::Result<()> {
-        let mut signed = Instant::now();
+        let ticks = tick(SIGN_EVERY);
         loop {
-            let wait = SIGN_EVERY.saturating_sub(signed.elapsed());
-            let group = groups.recv_timeout(wait);
-            let is_over = matches!(group, Err(RecvTimeoutError::Disconnected));
-            let leaves = group.into_iter().chain(groups.try_iter()).flatten();
-            shared.tree.levels.append(&mut self.frontier, leaves)?;
-            if is_over || signed.elapsed() >= SIGN_EVERY {
-                self.sign(shared)?;
-                signed = Instant::now();
-            }
-            if is_over {
-                return Ok(());
+            select! {
+                recv(groups) -> group => {
+                    let Ok(group) = group else { return self.sign(shared) };
+                    let waiting = groups.try_iter().flatten();
+                    let leaves = group.into_iter().chain(waiting);
+                    shared.tree.levels.append(&mut self.frontier, leaves)?;
+                }
+                recv(ticks) -> _ => self.sign(shared)?,
             }
         }
     }
