@@ -102,8 +102,7 @@ impl Settings {
             disk_free_bytes_min: log.disk_free_bytes_min,
             ballast_bytes: log.ballast_bytes,
             origin: log.origin.clone(),
-            random,
-            clock,
+            ..Options::new(random, clock)
         }
     }
 

@@ -220,7 +220,9 @@ impl Sequencer {
             .tail
             .publish(group.entries(), *self.journal.end());
         // All end after this thread. Were one gone, the next opening would do what it has not done.
-        drop(self.followers.notary.send(group.leaf_hashes()));
+        if self.shared.options.keeps_evidence() {
+            drop(self.followers.notary.send(group.leaf_hashes()));
+        }
         drop(self.followers.feeder.send(group));
         for key in due {
             drop(self.followers.eraser.send(Job::Erase(key)));
