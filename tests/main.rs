@@ -28,14 +28,10 @@ mod stripe_authentication;
 mod stripe_decoding;
 mod transparency_checkpoints;
 mod transparency_notes;
-<<<<<<< HEAD
 mod transparency_stored_tree;
-=======
 mod transparency_policy;
 mod transparency_receipts;
-mod transparency_stored_tree;
 mod transparency_tiles;
->>>>>>> b719c6bc104b1fb5c1800dd721befbaab33ddbf3
 mod transparency_tree;
 mod users;
 mod webhook;

@@ -41,29 +41,6 @@ impl StoredTree {
         &self.frontier
     }
 
-<<<<<<< HEAD
-    pub(crate) fn read(&self, level: u8, hashes: Range<u64>) -> Result<Vec<Hash>, Infallible> {
-        let [start, end] = [hashes.start, hashes.end].map(|index| usize::try_from(index).unwrap());
-        Ok(self.level(level)[start..end].to_vec())
-    }
-
-    pub(crate) fn head_at(&self, size: u64) -> TreeHead {
-        head_at(size, |level, hashes| self.read(level, hashes)).unwrap()
-    }
-
-    pub(crate) fn root(&self, subtree: &Subtree) -> Hash {
-        subtree
-            .root(|level, hashes| self.read(level, hashes))
-            .unwrap()
-    }
-
-    pub(crate) fn inclusion(&self, index: u64, size: u64) -> Vec<Hash> {
-        inclusion_proof(index, size, |level, hashes| self.read(level, hashes)).unwrap()
-    }
-
-    pub(crate) fn consistency(&self, old: u64, new: u64) -> Vec<Hash> {
-        consistency_proof(old, new, |level, hashes| self.read(level, hashes)).unwrap()
-=======
     pub(crate) fn reader(
         &self,
     ) -> impl FnMut(u8, Range<u64>) -> Result<Vec<Hash>, Infallible> + Copy {
@@ -87,7 +64,6 @@ impl StoredTree {
 
     pub(crate) fn consistency(&self, old: u64, new: u64) -> Vec<Hash> {
         consistency_proof(old, new, self.reader()).unwrap()
->>>>>>> b719c6bc104b1fb5c1800dd721befbaab33ddbf3
     }
 }
 
