@@ -21,6 +21,8 @@ use crate::transparency::hash::{Hash, leaf_hash};
 pub(super) const MAGIC: [u8; 4] = *b"AVW2";
 /// What an erased payload is overwritten with. Not zeros: those are what a torn write leaves.
 pub(super) const BLANK: u8 = 0xe5;
+/// As many blank bytes in a row are found in no sealed payload, and in every one that we stopped while blanking.
+const BLANK_RUN: usize = 8;
 /// Where the checked bytes begin: after the magic and the checksum.
 const CHECKED_FROM: usize = 8;
 /// The bytes before the leaf.
@@ -65,11 +67,15 @@ impl<'bytes> Record<'bytes> {
         if checksum != crc32c::crc32c(stays) {
             return None;
         }
-        let is_blank = sealed.iter().all(|byte| *byte == BLANK);
-        if !is_blank && sealed_checksum != crc32c::crc32c(sealed) {
+        let sealed = if is_blank(sealed) {
+            &[]
+        } else if sealed_checksum == crc32c::crc32c(sealed) {
+            sealed
+        } else if is_blanked_in_part(sealed) {
+            &[]
+        } else {
             return None;
-        }
-        let sealed = if is_blank { &[] } else { sealed };
+        };
         Some(Self {
             bytes: whole,
             sequence,
@@ -97,6 +103,17 @@ impl<'bytes> Record<'bytes> {
             sealed: self.sealed.to_vec(),
         }))
     }
+}
+
+/// Tells whether nothing of a payload is left.
+pub(super) fn is_blank(sealed: &[u8]) -> bool {
+    sealed.iter().all(|byte| *byte == BLANK)
+}
+
+/// Tells whether we stopped while a payload was blanked. Its record stands: were it taken for damage, and the last of
+/// the journal, it would be cut as the torn end of a group that nobody was told of.
+fn is_blanked_in_part(sealed: &[u8]) -> bool {
+    sealed.windows(BLANK_RUN).any(is_blank)
 }
 
 /// Returns how long the record at the start of `bytes` says it is; `None` if none starts there.
