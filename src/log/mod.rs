@@ -42,6 +42,7 @@ mod read;
 mod record;
 mod recovery;
 mod repair;
+pub mod residue;
 mod resumption;
 mod scan;
 mod segment;
