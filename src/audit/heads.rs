@@ -89,10 +89,22 @@ impl<'audit> Heads<'audit> {
             );
         };
         if let Some(note) = latest {
-            add("the latest checkpoint", note, None, Kind::Latest, Class::Tampered);
+            add(
+                "the latest checkpoint",
+                note,
+                None,
+                Kind::Latest,
+                Class::Tampered,
+            );
         }
         if let Some(note) = cosigned {
-            add("the cosigned checkpoint", note, key, Kind::Cosigned, Class::Tampered);
+            add(
+                "the cosigned checkpoint",
+                note,
+                key,
+                Kind::Cosigned,
+                Class::Tampered,
+            );
         }
         for Seen { name, note } in seen {
             add(name, note, key, Kind::Seen, Class::UntrustedKey);
@@ -147,7 +159,9 @@ impl<'audit> Heads<'audit> {
                 ),
                 Kind::Seen => (
                     Class::ForkedOrRolledBack,
-                    format!("{name} is of {told} entries, and there are {size}: the log was rolled back"),
+                    format!(
+                        "{name} is of {told} entries, and there are {size}: the log was rolled back"
+                    ),
                 ),
             };
             findings.add(class, what);

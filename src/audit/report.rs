@@ -104,7 +104,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = self.origin.as_deref().unwrap_or("a log without a checkpoint");
+        let origin = self
+            .origin
+            .as_deref()
+            .unwrap_or("a log without a checkpoint");
         writeln!(formatter, "{origin}, read from {}", self.source)?;
         writeln!(formatter, "{}", self.key)?;
         if let (Some(size), Some(root)) = (self.checkpoint_size, &self.checkpoint_root) {
@@ -118,14 +121,21 @@ impl fmt::Display for Report {
         let unsigned = self.checkpoint_size.unwrap_or(0);
         if self.entries > unsigned {
             let behind = self.entries - unsigned;
-            writeln!(formatter, "{behind} entries lie behind the checkpoint: nothing was signed of them yet")?;
+            writeln!(
+                formatter,
+                "{behind} entries lie behind the checkpoint: nothing was signed of them yet"
+            )?;
         }
         match &self.payloads {
             None => writeln!(formatter, "payloads: not looked at")?,
             Some(payloads) => writeln!(formatter, "payloads: {payloads}")?,
         }
         if self.erasures_under_way > 0 {
-            writeln!(formatter, "erasures that may be under way: {}", self.erasures_under_way)?;
+            writeln!(
+                formatter,
+                "erasures that may be under way: {}",
+                self.erasures_under_way
+            )?;
         }
         writeln!(formatter, "projections: {}", self.projections)?;
         for finding in &self.findings {
@@ -179,7 +189,9 @@ impl fmt::Display for Projected {
                 formatter,
                 "{sequence} entries fold to what is served ({digest})"
             ),
-            Self::Different => formatter.write_str("the entries fold to something else than what is served"),
+            Self::Different => {
+                formatter.write_str("the entries fold to something else than what is served")
+            }
         }
     }
 }

@@ -7,10 +7,7 @@ use crate::log::vault::KeySlot;
 use crate::log::vault::reader::VaultReader;
 
 /// Opens the vault of a data directory.
-pub(super) fn vault_of(
-    directory: &DataDirectory,
-    findings: &mut Findings,
-) -> Option<VaultReader> {
+pub(super) fn vault_of(directory: &DataDirectory, findings: &mut Findings) -> Option<VaultReader> {
     let path = directory.path().join("vault");
     let vault = VaultReader::open(&path);
     vault
@@ -42,7 +39,10 @@ pub(super) fn check(
         return Ok(());
     };
     if id.is_some() && !unsealer.is_of(directory.inspection())? {
-        findings.add(Class::Tampered, "the vault's keys are not those of this log");
+        findings.add(
+            Class::Tampered,
+            "the vault's keys are not those of this log",
+        );
     }
     for slot in 0..vault.slots_end()?.0 {
         if !unsealer.is_whole(KeySlot(slot))? {

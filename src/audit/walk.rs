@@ -135,10 +135,9 @@ impl Iterator for Walk<'_> {
         self.check_heads();
         let sequence = self.frontier.size();
         let Checks { tree, findings, .. } = &mut self.checks;
-        self.frontier
-            .push(leaf_hash(&leaf), |level, hash| {
-                tree.compare(level, &hash, findings);
-            });
+        self.frontier.push(leaf_hash(&leaf), |level, hash| {
+            tree.compare(level, &hash, findings);
+        });
         let entry = Leaf::decode(&leaf).map(|leaf| {
             self.checks.check(sequence, &leaf, &sealed);
             Arc::new(Entry {

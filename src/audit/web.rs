@@ -2,7 +2,8 @@
 
 use std::io;
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde::Serialize;
 use tokio::runtime::Runtime;
 
 /// A server.
@@ -27,6 +28,9 @@ pub enum WebError {
         /// Why.
         source: reqwest::Error,
     },
+    /// What it answered could not be written.
+    #[error("the answer cannot be written: {0}")]
+    Write(#[source] io::Error),
     /// The server answered something else.
     #[error("{url} answers {status}")]
     Status {
@@ -53,8 +57,34 @@ impl Web {
 
     /// Returns the resource at a path; `None` if there is none.
     pub fn get(&self, path: &str) -> Result<Option<Vec<u8>>, WebError> {
+        let mut bytes = Vec::new();
+        match self.get_into(path, &mut bytes) {
+            Ok(()) => Ok(Some(bytes)),
+            Err(WebError::Status { status, .. }) if status == StatusCode::NOT_FOUND => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the resource at a path as it arrives.
+    pub fn get_into(&self, path: &str, to: &mut dyn io::Write) -> Result<(), WebError> {
         let url = format!("{}/{path}", self.base);
-        let mut request = self.client.get(&url);
+        self.send(self.client.get(&url), url, to)
+    }
+
+    /// Posts JSON to a path, and returns the answer.
+    pub fn post(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, WebError> {
+        let url = format!("{}/{path}", self.base);
+        let mut bytes = Vec::new();
+        self.send(self.client.post(&url).json(body), url, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn send(
+        &self,
+        mut request: RequestBuilder,
+        url: String,
+        to: &mut dyn io::Write,
+    ) -> Result<(), WebError> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -63,15 +93,15 @@ impl Web {
                 url: url.clone(),
                 source,
             };
-            let answer = request.send().await.map_err(failed)?;
-            match answer.status() {
-                StatusCode::OK => Ok(Some(answer.bytes().await.map_err(failed)?.to_vec())),
-                StatusCode::NOT_FOUND => Ok(None),
-                status => Err(WebError::Status {
-                    url: url.clone(),
-                    status,
-                }),
+            let mut answer = request.send().await.map_err(failed)?;
+            if answer.status() != StatusCode::OK {
+                let status = answer.status();
+                return Err(WebError::Status { url, status });
             }
+            while let Some(bytes) = answer.chunk().await.map_err(failed)? {
+                to.write_all(&bytes).map_err(WebError::Write)?;
+            }
+            Ok(())
         })
     }
 }

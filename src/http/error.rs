@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use crate::log::AppendError;
 use crate::service::IngestError;
+use crate::service::custody::StatementError;
+use crate::service::evidence::EvidenceError;
 use crate::service::read::ReadError;
 
 /// How long a client is asked to wait before it tries again.
@@ -20,6 +22,8 @@ pub(super) struct Error {
     code: &'static str,
     message: String,
     param: Option<&'static str>,
+    /// Whether the same request may succeed within a moment.
+    passes: bool,
 }
 
 impl Error {
@@ -45,6 +49,17 @@ impl Error {
         }
     }
 
+    /// Says that there is nothing under a path.
+    pub(super) fn path_unknown() -> Self {
+        let message = "there is no such path";
+        Self::new(StatusCode::NOT_FOUND, "path_unknown", message)
+    }
+
+    /// Says that the log keeps nothing of a session.
+    pub(super) fn nothing_kept() -> Self {
+        Self::missing("id", "nothing is kept of such a session of this world")
+    }
+
     /// Says that the request may succeed later.
     pub(super) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
@@ -56,6 +71,7 @@ impl Error {
             code,
             message: message.into(),
             param: None,
+            passes: status == StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -91,7 +107,7 @@ impl ResponseError for Error {
             param: self.param,
         };
         let mut response = HttpResponse::build(self.status);
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if self.passes {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
         }
         response.json(Body { error })
@@ -106,22 +122,7 @@ impl From<IngestError> for Error {
                 tracing::debug!(rule = error.code(), "a delivery was not authentic");
                 Self::invalid(error.code(), error.to_string())
             }
-            IngestError::Append(AppendError::QueueFull) => {
-                Self::unavailable("overloaded", "too many deliveries wait; deliver again")
-            }
-            IngestError::Append(AppendError::DiskFull) => {
-                Self::unavailable("disk_full", "the disk is full; deliver again")
-            }
-            IngestError::Append(AppendError::Closing) => {
-                Self::unavailable("closing", "the service is closing; deliver again")
-            }
-            IngestError::Append(AppendError::Stopped(_)) => {
-                Self::unavailable("writes_stopped", "the log accepts nothing; deliver again")
-            }
-            // A delivery holds and releases nothing.
-            IngestError::Append(AppendError::ErasureBegun(_) | AppendError::NotHeld) => {
-                Self::unavailable("not_recorded", "the event was not recorded; deliver again")
-            }
+            IngestError::Append(error) => Self::of_append(&error, "deliver again"),
             IngestError::NotFolded(_) => {
                 Self::unavailable("not_projected", "the projections are behind; deliver again")
             }
@@ -133,6 +134,43 @@ impl From<IngestError> for Error {
                 )
             }
         }
+    }
+}
+
+impl From<StatementError> for Error {
+    fn from(error: StatementError) -> Self {
+        match error {
+            StatementError::Unknown => Self::nothing_kept(),
+            StatementError::Actor => Self::parameter("actor", error.to_string()),
+            StatementError::Reason => Self::parameter("reason", error.to_string()),
+            StatementError::Append(error) => Self::of_append(&error, "ask again"),
+            StatementError::NotFolded(_) => Self::unavailable(
+                "not_projected",
+                "this is durable, and the projections are behind; ask again",
+            ),
+            StatementError::Subject(_) | StatementError::Prepare(_) => {
+                tracing::error!(%error, "a statement was not taken");
+                Self::unavailable("not_recorded", "this could not be recorded; ask again")
+            }
+        }
+    }
+}
+
+impl Error {
+    fn of_append(error: &AppendError, advice: &str) -> Self {
+        let (code, what) = match error {
+            AppendError::QueueFull => ("overloaded", "too much waits"),
+            AppendError::DiskFull => ("disk_full", "the disk is full"),
+            AppendError::Closing => ("closing", "the service is closing"),
+            AppendError::Stopped(_) => ("writes_stopped", "the log accepts nothing"),
+            AppendError::ErasureBegun(_) => {
+                return Self::new(StatusCode::CONFLICT, "erasure_begun", error.to_string());
+            }
+            AppendError::NotHeld => {
+                return Self::new(StatusCode::CONFLICT, "not_held", error.to_string());
+            }
+        };
+        Self::unavailable(code, format!("{what}; {advice}"))
     }
 }
 
@@ -153,6 +191,38 @@ impl From<ReadError> for Error {
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "internal",
                     "a projection could not be read; the service's own log says why",
+                )
+            }
+        }
+    }
+}
+
+impl From<EvidenceError> for Error {
+    fn from(error: EvidenceError) -> Self {
+        match error {
+            EvidenceError::BeyondEnd => {
+                let message = "the log does not reach so far";
+                Self::new(StatusCode::NOT_FOUND, "beyond_end", message)
+            }
+            EvidenceError::NotCovered => {
+                let message = "no checkpoint covers it yet; ask again";
+                let error = Self::new(StatusCode::NOT_FOUND, "not_in_checkpoint", message);
+                Self {
+                    passes: true,
+                    ..error
+                }
+            }
+            EvidenceError::Entry(_)
+            | EvidenceError::Payload(_)
+            | EvidenceError::Tree(_)
+            | EvidenceError::Checkpoint(_)
+            | EvidenceError::LeafTooLong(_)
+            | EvidenceError::PayloadTooLong => {
+                tracing::error!(%error, "evidence could not be read");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "the log could not be read; the service's own log says why",
                 )
             }
         }

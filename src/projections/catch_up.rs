@@ -3,8 +3,8 @@
 //! It reads the log from the cursor, folds in rounds, and writes each round and the new cursor in one batch. If we stop
 //! before a batch, its entries are read again; no entry is ever folded into a record twice, since a history is a set.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fjall::OwnedWriteBatch;
@@ -197,7 +197,9 @@ impl Round<'_> {
             );
 
             let owner = after.user.map(|user| user.tag);
-            for tag in before.user.map(|user| user.tag).into_iter().chain(owner) {
+            // Those too who never stood there when a round ended: no row may depend on where rounds end.
+            let named = record.after.history.events().filter_map(|event| event.user);
+            for tag in named.collect::<BTreeSet<_>>() {
                 let user = touch(&mut users, (world.clone(), tag), || {
                     self.view.user(world, tag)
                 })?;
@@ -209,7 +211,7 @@ impl Round<'_> {
             let before = listing::rows_of_user(world, *tag, user.before.listed_as);
             let after = listing::rows_of_user(world, *tag, user.after.listed_as);
             write_difference(projections, batch, &before, after);
-            if user.after != user.before {
+            if user.after != user.before || user.after == UserRecord::default() {
                 batch.insert(
                     &projections.users,
                     key::user(world, *tag),

@@ -62,6 +62,11 @@ impl Tile {
 }
 
 impl EntryBundle {
+    /// Returns the bundle of a log of `size` entries that holds entry `index`; `None` if the log has none.
+    pub fn holding(index: u64, size: u64) -> Option<Self> {
+        Place::holding(index, size).map(|place| Self { place })
+    }
+
     /// Returns which entries it holds.
     pub fn entries(self) -> Range<u64> {
         self.place.range()
