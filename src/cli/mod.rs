@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod audit;
 mod config;
 mod custody;
 mod demo;
@@ -23,7 +24,8 @@ mod trace;
 /// Avow keeps every signed event that Stripe sends in an append-only log, folds the log into the standing of each user,
 /// and answers who is verified, why, since when, and whether this person may try again.
 ///
-/// Start with `avow demo`, which needs nothing. Exit codes: 0 good, 1 the check found something, 2 could not check.
+/// Start with `avow demo`, which needs nothing. Exit codes: 0 good, 1 the check found something, 2 could not check;
+/// `avow audit verify` has more.
 #[derive(Debug, Parser)]
 #[command(name = "avow", version, term_width = 80)]
 pub struct Arguments {
@@ -40,6 +42,7 @@ enum Command {
     Hold(custody::Hold),
     Release(custody::Release),
     Doctor(doctor::Arguments),
+    Audit(audit::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
 }
@@ -51,11 +54,30 @@ enum Verdict {
     Good,
     /// The check found something.
     Found,
+    /// Something could not be checked, and nothing else was found.
+    CouldNotCheck,
+    /// An audit found two histories, or an older one than somebody has seen.
+    ForkedOrRolledBack,
+    /// An audit found what was to be erased.
+    ErasureIncomplete,
+    /// An audit found that nobody trusted stands for the log.
+    UntrustedKey,
 }
 
 impl Verdict {
     fn good_if(is_good: bool) -> Self {
         if is_good { Self::Good } else { Self::Found }
+    }
+
+    fn exit_code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Good => 0,
+            Self::Found => 1,
+            Self::CouldNotCheck => 2,
+            Self::ForkedOrRolledBack => 3,
+            Self::ErasureIncomplete => 4,
+            Self::UntrustedKey => 5,
+        })
     }
 }
 
@@ -69,12 +91,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Hold(arguments) => custody::hold(&arguments),
         Command::Release(arguments) => custody::release(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     match verdict {
-        Ok(Verdict::Good) => ExitCode::SUCCESS,
-        Ok(Verdict::Found) => ExitCode::from(1),
+        Ok(verdict) => verdict.exit_code(),
         Err(error) => {
             output::talk(&format!("avow: {error:#}"));
             ExitCode::from(2)
