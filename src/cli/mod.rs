@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod config;
+mod custody;
 mod demo;
+mod doctor;
 mod keys;
 mod output;
 mod serve;
@@ -34,6 +36,10 @@ enum Command {
     Serve(serve::Arguments),
     Config(config::Arguments),
     Keys(keys::Arguments),
+    Erase(custody::Erase),
+    Hold(custody::Hold),
+    Release(custody::Release),
+    Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
 }
@@ -59,6 +65,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
+        Command::Erase(arguments) => custody::erase(&arguments),
+        Command::Hold(arguments) => custody::hold(&arguments),
+        Command::Release(arguments) => custody::release(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };

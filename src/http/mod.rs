@@ -2,6 +2,8 @@
 
 mod anomalies;
 mod answer;
+mod body;
+pub mod custody;
 mod error;
 mod health;
 mod parameters;
@@ -107,6 +109,15 @@ fn routes(config: &mut ServiceConfig) {
         .service(at(
             "/v1/sessions/{id}/history",
             web::get().to(sessions::history),
+        ))
+        .service(at(
+            "/v1/sessions/{id}/erase",
+            web::post().to(custody::erase),
+        ))
+        .service(at("/v1/sessions/{id}/hold", web::post().to(custody::hold)))
+        .service(at(
+            "/v1/sessions/{id}/release",
+            web::post().to(custody::release),
         ))
         .service(at("/v1/anomalies", web::get().to(anomalies::list)))
         .service(at("/healthz", web::get().to(health::alive)))

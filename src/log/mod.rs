@@ -42,6 +42,7 @@ mod read;
 mod record;
 mod recovery;
 mod repair;
+pub mod residue;
 mod resumption;
 mod scan;
 mod segment;
@@ -171,7 +172,12 @@ impl Log {
             repaired_reads: AtomicU64::new(0),
             journal_reader: Mutex::new(None),
         });
-        let jobs = resumption::resume_erasures(&shared, &repairs)?;
+        let is_rewritten = paths.journal_rewriting.try_exists()?;
+        let jobs = resumption::resume_erasures(&shared, is_rewritten)?;
+        if is_rewritten {
+            // Not before: until here the journal may hold what had been erased.
+            fs::remove_file(&paths.journal_rewriting)?;
+        }
         let feeder = Feeder::new(Arc::clone(&shared), head_file, covered);
         let log = Self::start(shared, (journal, disk_space), (feeder, notary), jobs, lock)?;
         Ok((log, repairs))

@@ -20,6 +20,7 @@ use state_machine::id::SequenceNumber;
 use state_machine::retry::policy::Policy;
 
 use crate::log::keys::MasterKey;
+use crate::log::vault::file_system::in_place_warning;
 use crate::log::{self, AppendError, Appended, Log, PrepareError, Prepared};
 use crate::projections::store::{Projections, StoreError};
 use crate::stripe::decode::{Decoded, decode};
@@ -136,7 +137,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the service in a data directory, and returns what had to be mended, as sentences for the operator.
+    /// Opens the service in a data directory, and returns what had to be mended and what cannot be, as sentences for the
+    /// operator.
     ///
     /// The projections catch up in the background; reads are refused until they have.
     pub fn open(directory: &Path, options: Options) -> Result<(Self, Vec<String>), OpenError> {
@@ -150,7 +152,9 @@ impl Service {
             options.projections_cache_bytes,
             &log,
         )?;
-        let mut mended: Vec<_> = repairs.iter().map(ToString::to_string).collect();
+        let in_place = in_place_warning(directory).map_err(log::OpenError::from)?;
+        let mut mended: Vec<_> = in_place.iter().map(ToString::to_string).collect();
+        mended.extend(repairs.iter().map(ToString::to_string));
         mended.extend(started_afresh.map(|reason| reason.to_string()));
 
         let (log, projections) = (Arc::new(log), Arc::new(projections));

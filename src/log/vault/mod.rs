@@ -14,14 +14,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 mod error;
 pub mod file_system;
 mod header;
+mod inspection;
 mod replacement;
 pub mod rotation;
 mod slot;
 
 pub use error::VaultError;
 use header::{HEADER_BYTES, Header};
+pub(super) use inspection::Inspection;
 use replacement::Replacement;
 pub use slot::KeySlot;
+pub(super) use slot::MAGIC as SLOT_MAGIC;
 use slot::{Random, SLOT_BYTES, Wrapping};
 pub(super) use slot::{Secret, SlotState};
 
