@@ -8,6 +8,7 @@ mod configuration;
 mod disorder;
 mod duplicates;
 mod durability;
+mod foreign_verifiers;
 mod killed;
 mod log_append;
 mod log_damage;
