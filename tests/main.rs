@@ -30,3 +30,4 @@ mod transparency_stored_tree;
 mod transparency_tree;
 mod users;
 mod webhook;
+mod witness;

@@ -15,6 +15,7 @@ mod simulate;
 pub mod simulation;
 mod sources;
 mod trace;
+mod witness;
 
 /// Turn Stripe Identity webhooks into an answer that a company can act on and prove
 ///
@@ -36,6 +37,7 @@ enum Command {
     Keys(keys::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
+    Witness(witness::Arguments),
 }
 
 /// What a command came to.
@@ -61,6 +63,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Witness(arguments) => witness::run(&arguments),
     };
     match verdict {
         Ok(Verdict::Good) => ExitCode::SUCCESS,

@@ -1,9 +1,12 @@
 //! The whole server in one function: configuration → service → HTTP, until it is asked to stop.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use actix_web::dev::Server;
 use anyhow::Context;
 
 use crate::config::Configuration;
@@ -36,13 +39,30 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
     }
     let service = Arc::new(service);
 
-    let listen = settings.server.listen;
+    serve(
+        settings.server.listen,
+        |listener| http::serve(&service, &settings.http_options(system::now), listener),
+        pending(),
+        started,
+        stop,
+    )
+    // The service ends here, on this thread: its log commits and answers what it had accepted, and syncs.
+}
+
+/// Serves on an address, with `beside` running, until what `stop` returns has ended; open requests then end.
+pub(super) fn serve<Stopped: Future<Output = ()>>(
+    listen: SocketAddr,
+    server: impl FnOnce(TcpListener) -> io::Result<Server>,
+    beside: impl Future<Output = Infallible>,
+    started: impl FnOnce(SocketAddr) -> io::Result<()>,
+    stop: impl FnOnce() -> io::Result<Stopped>,
+) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
     actix_web::rt::System::new().block_on(async {
         let stopped = stop()?;
-        let server = http::serve(&service, &settings.http_options(system::now), listener)?;
+        let server = server(listener)?;
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
         started(address)?;
@@ -53,10 +73,10 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
                 ended??;
                 anyhow::bail!("the server ended by itself");
             }
+            never = beside => match never {},
         }
         tracing::info!("stopping: no new connections, open requests end");
         handle.stop(true).await;
         anyhow::Ok(serving.await??)
     })
-    // The service ends here, on this thread: its log commits and answers what it had accepted, and syncs.
 }

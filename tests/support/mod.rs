@@ -7,3 +7,4 @@ pub(crate) mod process;
 pub(crate) mod seed;
 pub(crate) mod server;
 pub(crate) mod strace;
+pub(crate) mod witness;

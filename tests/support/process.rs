@@ -129,6 +129,12 @@ impl Process {
         self.client.get(url).send().unwrap()
     }
 
+    /// Sends a body; what breaks off the connection is an error.
+    pub(crate) fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> reqwest::Result<Response> {
+        let url = format!("{}{path}", self.url);
+        self.client.post(url).body(body.into()).send()
+    }
+
     /// Asks for what has to be there.
     pub(crate) fn read(&self, path: &str) -> Value {
         let response = self.get(path);
