@@ -14,6 +14,7 @@ mod log_damage;
 mod log_format;
 mod log_refusal;
 mod log_secrecy;
+mod log_tree;
 mod official_clients;
 mod overload;
 mod paging;

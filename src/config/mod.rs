@@ -101,8 +101,8 @@ impl Settings {
             index_cache_bytes: log.index_cache_bytes,
             disk_free_bytes_min: log.disk_free_bytes_min,
             ballast_bytes: log.ballast_bytes,
-            random,
-            clock,
+            origin: log.origin.clone(),
+            ..Options::new(random, clock)
         }
     }
 

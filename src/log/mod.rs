@@ -55,6 +55,7 @@ mod subject_key;
 mod subject_row;
 mod survey;
 mod tail;
+pub mod tree;
 pub mod vault;
 
 pub use append::{AppendError, Appended, Stated, Statement};
@@ -77,7 +78,11 @@ use sequencer::{Followers, Request, Sequencer};
 use shared::Shared;
 use stop::Stop;
 use tail::Tail;
+use tree::notary::Notary;
 use vault::Vault;
+
+use crate::transparency::key::{KeyName, NotAKeyName};
+use crate::transparency::signing_key::SigningKey;
 
 /// Whether the log accepts writes, and how busy it is.
 #[derive(Debug, Clone)]
@@ -129,7 +134,7 @@ impl Log {
             store,
             index: UpToDate { index, covered, .. },
             head_file,
-            repairs,
+            mut repairs,
         } = recovered;
         if vault.slots_end() < covered.slots_end {
             return Err(OpenError::VaultBehind {
@@ -138,6 +143,11 @@ impl Log {
             });
         }
         vault.begin(covered.slots_end);
+        let origin = options.origin.clone();
+        let origin = origin.map_or_else(|| default_origin(vault.log()), Ok)?;
+        let key = SigningKey::new(origin, vault.signing_seed()?.expose());
+        let (tree, notary) =
+            tree::opening::open(&paths, key, &store, survey.end.next, &mut repairs)?;
         let journal = Journal::open(
             &paths.journal,
             identity,
@@ -154,6 +164,7 @@ impl Log {
             tail: Tail::new(survey.end),
             store,
             index,
+            tree,
             indexed: AtomicU64::new(survey.end.next),
             stop: Stop::default(),
             disk_full: AtomicBool::new(false),
@@ -162,31 +173,35 @@ impl Log {
         });
         let jobs = resumption::resume_erasures(&shared, &repairs)?;
         let feeder = Feeder::new(Arc::clone(&shared), head_file, covered);
-        let log = Self::start(shared, (journal, disk_space), feeder, jobs, lock)?;
+        let log = Self::start(shared, (journal, disk_space), (feeder, notary), jobs, lock)?;
         Ok((log, repairs))
     }
 
     fn start(
         shared: Arc<Shared>,
         (journal, disk_space): (Journal, DiskSpace),
-        feeder: Feeder,
+        (feeder, notary): (Feeder, Notary),
         jobs: Vec<Job>,
         lock: File,
     ) -> Result<Self, OpenError> {
         let (queue, requests) = bounded(shared.options.queue_entries_max);
         // Bounded by the tail, which lets commits wait when sled is too far behind.
         let (groups, fed) = unbounded();
+        let (leaves, hashed) = unbounded();
         let (erasures, wanted) = unbounded();
         for job in jobs {
             drop(erasures.send(job));
         }
         let followers = Followers {
             feeder: groups,
+            notary: leaves,
             eraser: erasures.clone(),
         };
         let eraser = Eraser::new(Arc::clone(&shared), queue.clone());
         let sequencer = Sequencer::new(Arc::clone(&shared), journal, disk_space, followers);
+        let attested = Arc::clone(&shared);
         let threads = vec![
+            spawn("log-notary", move || notary.run(&attested, &hashed))?,
             spawn("log-feeder", move || feeder.run(&fed))?,
             spawn("log-eraser", move || eraser.run(&wanted))?,
             spawn("log-sequencer", move || sequencer.run(&requests))?,
@@ -226,6 +241,11 @@ impl Drop for Log {
             drop(thread.join());
         }
     }
+}
+
+/// Returns the name under which a log signs that was given none.
+fn default_origin(log: [u8; 16]) -> Result<KeyName, NotAKeyName> {
+    format!("avow/{}", hex::encode(log)).parse()
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {

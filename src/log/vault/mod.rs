@@ -159,6 +159,11 @@ impl Vault {
         }
     }
 
+    /// Tells whether a slot still holds a key.
+    pub(super) fn holds(&self, slot: KeySlot) -> Result<bool, VaultError> {
+        Ok(matches!(self.secret(slot)?, SlotState::Key(_)))
+    }
+
     /// Overwrites a slot with zeros; when this returns, no copy of its key is in the file. Doing so again is harmless.
     pub(super) fn destroy(&self, slot: KeySlot) -> Result<(), VaultError> {
         if slot < KeySlot::FIRST_OF_SESSIONS {
