@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use crate::config::Configuration;
 use crate::service::Service;
+use crate::witness::submitter::Submitter;
 use crate::{http, system};
 
 /// Serves until what `stop` returns has ended. `started` is told the address once connections are accepted there; by
@@ -25,6 +26,7 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
         data_dir,
         webhook_secrets,
         master_key,
+        witnesses,
     } = configuration;
     let options = settings.service_options(
         webhook_secrets,
@@ -38,11 +40,21 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
         tracing::warn!("{repair}");
     }
     let service = Arc::new(service);
+    let submitter =
+        witnesses.map(|policy| Submitter::new(service.log(), &policy, &settings.witness));
+    let submitter = submitter
+        .transpose()
+        .context("the witnesses cannot be asked")?;
 
     serve(
         settings.server.listen,
         |listener| http::serve(&service, &settings.http_options(system::now), listener),
-        pending(),
+        async {
+            match submitter {
+                Some(submitter) => submitter.run().await,
+                None => pending().await,
+            }
+        },
         started,
         stop,
     )

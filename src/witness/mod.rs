@@ -3,5 +3,8 @@
 //! A witness is run by someone who does not trust the log, on another machine; it needs nothing of a log but its key.
 
 pub mod cosigner;
+mod exchange;
+mod peer;
 pub mod server;
 pub mod state;
+pub mod submitter;
