@@ -32,3 +32,4 @@ mod transparency_tree;
 mod users;
 mod webhook;
 mod witness;
+mod witnessing;

@@ -9,7 +9,7 @@ use super::exchange::Trouble;
 use crate::transparency::policy;
 
 /// The longest time for which a witness that failed is left alone.
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+const BACKOFF_MAX: Duration = Duration::from_mins(1);
 
 /// A witness of the policy that can be asked.
 pub(super) struct Peer {

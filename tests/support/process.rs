@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -97,6 +98,18 @@ impl Process {
 
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Returns what it has said on stderr so far.
+    pub(crate) fn said(&self) -> String {
+        let mut said = vec![0; usize::try_from(self.stderr.metadata().unwrap().len()).unwrap()];
+        // Its own place in the file is where the process goes on to write.
+        self.stderr.read_exact_at(&mut said, 0).unwrap();
+        String::from_utf8(said).unwrap()
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Waits for its end.

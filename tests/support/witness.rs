@@ -82,6 +82,7 @@ pub(crate) struct Setting {
     pub(crate) name: String,
     pub(crate) seed: String,
     pub(crate) logs: Vec<VerifierKey>,
+    pub(crate) listen: String,
 }
 
 impl Setting {
@@ -91,6 +92,7 @@ impl Setting {
             name: WITNESS.to_owned(),
             seed: SEED.to_owned(),
             logs: logs.iter().copied().cloned().collect(),
+            listen: "127.0.0.1:0".to_owned(),
         }
     }
 
@@ -110,12 +112,12 @@ impl Setting {
         CosigningKey::new(self.name.parse().unwrap(), &seed)
     }
 
-    /// Returns `avow witness serve` on a free port.
+    /// Returns `avow witness serve`.
     pub(crate) fn command(&self) -> Command {
         let mut command = avow();
         command
-            .args(["witness", "serve", "--listen", "127.0.0.1:0", "--name"])
-            .arg(&self.name)
+            .args(["witness", "serve", "--listen", &self.listen])
+            .args(["--name", &self.name])
             .arg("--key-file")
             .arg(self.key_file())
             .arg("--state-dir")
