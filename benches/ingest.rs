@@ -1,16 +1,12 @@
 //! Durable ingest over HTTP, as a ratio to a bare actix POST that discards the body: `cargo bench --bench ingest`.
 //!
-//! With `--features without-evidence`, as a ratio to the same build that neither seals payloads nor keeps a Merkle tree
-//! nor signs checkpoints: what is left of its throughput.
+//! With `--features without-evidence`, also as a ratio to the same build that neither seals payloads nor keeps a Merkle
+//! tree nor signs checkpoints: what is left of its throughput.
 #![expect(clippy::print_stdout, reason = "output is its purpose")]
 
 mod support;
 
-use std::path::Path;
-
-#[cfg(not(feature = "without-evidence"))]
 use actix_web::HttpResponse;
-#[cfg(not(feature = "without-evidence"))]
 use actix_web::web::{self, Bytes};
 use avow::cli::simulation::population::Population;
 use avow::cli::simulation::scenario::{Delivery, Scenario};
@@ -29,8 +25,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     let directory = tempfile::tempdir_in("target").unwrap();
     let avow = Server::avow(&directory.path().join("avow"));
-    let ceiling = ceiling(directory.path());
     let mut deliveries = Deliveries::new();
+    let bare = Server::bare(|config| {
+        config.route("/webhooks/stripe", web::post().to(discard));
+    });
+    rows(&avow, &bare, &mut deliveries);
+    #[cfg(feature = "without-evidence")]
+    {
+        let unattested = directory.path().join("unattested");
+        let unattested = Server::avow_with(&unattested, |log| log.keeps_evidence = false);
+        println!("\nagainst the same, neither sealing nor attesting");
+        rows(&avow, &unattested, &mut deliveries);
+    }
+}
+
+fn rows(avow: &Server, ceiling: &Server, deliveries: &mut Deliveries) {
     support::head();
     for (connections, count) in CONNECTIONS.into_iter().zip(REQUESTS) {
         support::row(connections, ceiling.address, avow.address, || {
@@ -39,22 +48,7 @@ fn main() {
     }
 }
 
-#[cfg(not(feature = "without-evidence"))]
-fn ceiling(_directory: &Path) -> Server {
-    Server::bare(|config| {
-        config.route("/webhooks/stripe", web::post().to(discard));
-    })
-}
-
-#[cfg(feature = "without-evidence")]
-fn ceiling(directory: &Path) -> Server {
-    Server::avow_with(&directory.join("unattested"), |log| {
-        log.keeps_evidence = false
-    })
-}
-
 /// Takes a body, discards it, and answers as the webhook does.
-#[cfg(not(feature = "without-evidence"))]
 async fn discard(_body: Bytes) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")

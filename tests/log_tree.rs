@@ -2,8 +2,9 @@
 //! refuses a log that is not the one that was signed.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use avow::log::{Log, OpenError};
 use avow::transparency::checkpoint::SignedCheckpoint;
@@ -51,11 +52,13 @@ fn home_of(events: u64) -> Home {
     home
 }
 
-fn flip_bit(path: &PathBuf, at: u64) {
-    let file = File::options().read(true).write(true).open(path).unwrap();
+type Damage<'a> = &'a dyn Fn(&Home) -> io::Result<()>;
+
+fn flip_bit(path: &Path, at: u64) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
     let mut byte = [0];
-    file.read_exact_at(&mut byte, at).unwrap();
-    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+    file.read_exact_at(&mut byte, at)?;
+    file.write_all_at(&[byte[0] ^ 1], at)
 }
 
 #[test]
@@ -110,17 +113,19 @@ fn every_checkpoint_that_was_signed_lies_on_the_log() {
 fn a_tree_that_is_lost_or_damaged_is_hashed_anew() {
     let whole = home_of(300);
     let tree = |home: &Home, level: &str| home.path().join("tree").join(level);
-    let damages: [(&str, &dyn Fn(&Home)); 5] = [
+    let cut = |path: PathBuf| {
+        File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_len(3_205)
+    };
+    let damages: [(&str, Damage<'_>); 5] = [
         ("all of it lost", &|home| {
-            fs::remove_dir_all(home.path().join("tree")).unwrap()
+            fs::remove_dir_all(home.path().join("tree"))
         }),
-        ("a level lost", &|home| {
-            fs::remove_file(tree(home, "1")).unwrap()
-        }),
-        ("level 0 cut", &|home| {
-            let file = File::options().write(true).open(tree(home, "0")).unwrap();
-            file.set_len(32 * 100 + 5).unwrap();
-        }),
+        ("a level lost", &|home| fs::remove_file(tree(home, "1"))),
+        ("level 0 cut", &|home| cut(tree(home, "0"))),
         ("the first subtree flipped", &|home| {
             flip_bit(&tree(home, "1"), 7)
         }),
@@ -130,7 +135,7 @@ fn a_tree_that_is_lost_or_damaged_is_hashed_anew() {
     ];
     for (name, damage) in damages {
         let home = Home::copy_of(&whole);
-        damage(&home);
+        damage(&home).unwrap();
 
         let (log, repairs) = home.open_mended();
 

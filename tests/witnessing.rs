@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::support::delivery::event;
 use crate::support::ledger::Answer;
+use crate::support::log::copy;
 use crate::support::process::{Process, serve};
 use crate::support::witness::{Setting, avow};
 
@@ -386,17 +387,4 @@ fn a_policy_that_cannot_be_followed_is_refused_with_a_sentence() {
 
 fn origin_hash(vkey: &VerifierKey) -> String {
     hex::encode(<sha2::Sha256 as sha2::Digest>::digest(vkey.name().as_str()))
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

@@ -2,10 +2,13 @@
 
 mod anomalies;
 mod answer;
+mod entries;
 mod error;
+mod facts;
 mod health;
 mod parameters;
 mod sessions;
+mod tlog;
 mod users;
 mod webhook;
 
@@ -109,6 +112,22 @@ fn routes(config: &mut ServiceConfig) {
             web::get().to(sessions::history),
         ))
         .service(at("/v1/anomalies", web::get().to(anomalies::list)))
+        .service(at("/v1/log", web::get().to(entries::head)))
+        .service(at(
+            "/v1/log/entries/{sequence}",
+            web::get().to(entries::show),
+        ))
+        .service(at(
+            "/v1/log/entries/{sequence}/proof",
+            web::get().to(entries::proof),
+        ))
+        .service(at(
+            "/v1/log/payloads/{place:.*}",
+            web::get().to(tlog::payloads),
+        ))
+        .service(at("/checkpoint", web::get().to(tlog::checkpoint)))
+        .service(at("/tile/entries/{place:.*}", web::get().to(tlog::entries)))
+        .service(at("/tile/{place:.*}", web::get().to(tlog::tile)))
         .service(at("/healthz", web::get().to(health::alive)))
         .service(at("/readyz", web::get().to(health::ready)))
         .default_service(web::to(unknown_path));
@@ -121,12 +140,7 @@ fn at(path: &str, route: Route) -> Resource {
 }
 
 async fn unknown_path() -> HttpResponse {
-    Error::new(
-        StatusCode::NOT_FOUND,
-        "path_unknown",
-        "there is no such path",
-    )
-    .error_response()
+    Error::path_unknown().error_response()
 }
 
 async fn other_method() -> HttpResponse {

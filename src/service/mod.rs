@@ -7,6 +7,7 @@
 
 mod cache;
 pub mod custody;
+pub mod evidence;
 mod policy;
 pub mod projector;
 pub mod read;

@@ -1,6 +1,6 @@
 //! The resources of a C2SP tlog-tiles log: tiles of hashes and bundles of entries, and the paths that name them.
 //!
-//! A path has one spelling, and names nothing that no tree of 2⁶⁴ leaves has.
+//! A path has one spelling. It may name what a tree does not have, or not yet: that depends on the tree's size.
 
 use std::fmt;
 use std::ops::Range;
@@ -125,16 +125,13 @@ fn hashes_of_level(level: u8, size: u64) -> u64 {
 
 /// Returns the places that `count` hashes or entries take.
 fn places(count: u64) -> impl Iterator<Item = Place> {
-    let width = u64::from(TILE_WIDTH);
-    let full = (0..count / width).map(|index| Place {
-        index,
-        width: TILE_WIDTH,
-    });
-    let rest = u16::try_from(count % width).ok().filter(|rest| *rest > 0);
-    full.chain(rest.map(|width| Place {
-        index: count / u64::from(TILE_WIDTH),
-        width,
-    }))
+    let (full, rest) = (count / u64::from(TILE_WIDTH), count % u64::from(TILE_WIDTH));
+    let partial = u16::try_from(rest).ok().filter(|width| *width > 0);
+    let partial = partial.map(|width| Place { index: full, width });
+    let width = TILE_WIDTH;
+    (0..full)
+        .map(move |index| Place { index, width })
+        .chain(partial)
 }
 
 /// The `index`-th group of 256, and how many of it are there.

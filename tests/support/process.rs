@@ -137,6 +137,10 @@ impl Process {
             .send()
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) fn get(&self, path: &str) -> Response {
         let url = format!("{}{path}", self.url);
         self.client.get(url).send().unwrap()
