@@ -108,10 +108,6 @@ impl Process {
         String::from_utf8(said).unwrap()
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Ended {
         let status = self.child.wait().unwrap();
