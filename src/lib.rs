@@ -21,3 +21,4 @@ pub mod service;
 pub mod stripe;
 pub mod system;
 pub mod transparency;
+pub mod witness;

@@ -44,3 +44,5 @@ mod transparency_tiles;
 mod transparency_tree;
 mod users;
 mod webhook;
+mod witness;
+mod witnessing;

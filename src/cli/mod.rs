@@ -17,6 +17,7 @@ mod simulate;
 pub mod simulation;
 mod sources;
 mod trace;
+mod witness;
 
 /// Turn Stripe Identity webhooks into an answer that a company can act on and prove
 ///
@@ -42,6 +43,7 @@ enum Command {
     Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
+    Witness(witness::Arguments),
 }
 
 /// What a command came to.
@@ -71,6 +73,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Witness(arguments) => witness::run(&arguments),
     };
     match verdict {
         Ok(Verdict::Good) => ExitCode::SUCCESS,

@@ -10,3 +10,4 @@ pub(crate) mod server;
 pub(crate) mod strace;
 pub(crate) mod tools;
 pub(crate) mod traces;
+pub(crate) mod witness;
