@@ -88,7 +88,9 @@ impl ExportDirectory {
         let path = self.directory.join(path);
         let unfinished = path.with_added_extension("new");
         let io = |source| ExportError::io(&path, source);
-        path.parent().map_or(Ok(()), fs::create_dir_all).map_err(io)?;
+        path.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .map_err(io)?;
         let mut file = BufWriter::new(File::create(&unfinished).map_err(io)?);
         write(&mut file)?;
         file.flush().map_err(io)?;

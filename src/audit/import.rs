@@ -166,7 +166,9 @@ pub fn import(
     let Checked {
         checkpoint,
         last_slot,
-    } = check(&source, &manifest, &key, |done| progress(&manifest, Step::Check(done)))?;
+    } = check(&source, &manifest, &key, |done| {
+        progress(&manifest, Step::Check(done))
+    })?;
     let vault = ImportedVault::read(vault, master_key, &options, (&key, last_slot))?;
 
     let mut log = Import::begin(data_dir, &vault, &options)?;

@@ -73,7 +73,10 @@ impl<'source> Check<'source> {
         if says != sequence {
             return Err(ImportError::OtherSequence { sequence, says });
         }
-        let digest = decoded.payload.as_ref().map(|payload| payload.sealed_sha256);
+        let digest = decoded
+            .payload
+            .as_ref()
+            .map(|payload| payload.sealed_sha256);
         // One that is not there was erased: the log has signed the manifest without it.
         if !sealed.is_empty() && digest != Some(Sha256::digest(sealed).into()) {
             return Err(ImportError::OtherPayload(sequence));

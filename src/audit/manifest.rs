@@ -109,9 +109,8 @@ impl Manifest {
         if !note.exists() {
             return Err(ManifestError::Unfinished);
         }
-        let read = |path: PathBuf| {
-            fs::read(&path).map_err(|source| ManifestError::Io { path, source })
-        };
+        let read =
+            |path: PathBuf| fs::read(&path).map_err(|source| ManifestError::Io { path, source });
         let bytes = read(directory.join(MANIFEST))?;
         let manifest: Self = serde_json::from_slice(&bytes)?;
         if manifest.format != FORMAT {
@@ -141,7 +140,8 @@ impl Manifest {
                 return Err(ManifestError::OtherFiles { found, due });
             }
             let file = directory.join(path);
-            let found = hash_of_file(&file).map_err(|source| ManifestError::Io { path: file, source })?;
+            let found =
+                hash_of_file(&file).map_err(|source| ManifestError::Io { path: file, source })?;
             if hex::encode(found) != *expected {
                 return Err(ManifestError::Changed(path.clone()));
             }

@@ -35,7 +35,9 @@ pub enum ImportError {
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// The vault's key did not sign the export.
-    #[error("the vault is of another log: its key is {found}, and the export was signed by {expected}")]
+    #[error(
+        "the vault is of another log: its key is {found}, and the export was signed by {expected}"
+    )]
     OtherVault {
         /// The key that the vault holds.
         found: Box<VerifierKey>,
@@ -43,7 +45,9 @@ pub enum ImportError {
         expected: Box<VerifierKey>,
     },
     /// The vault was copied before keys were made that the log uses.
-    #[error("the vault is older than the export: it ends before key slot {named}; give a later copy")]
+    #[error(
+        "the vault is older than the export: it ends before key slot {named}; give a later copy"
+    )]
     VaultBehind {
         /// The last slot that a leaf names.
         named: u64,

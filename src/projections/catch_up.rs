@@ -57,7 +57,8 @@ pub fn catch_up_to(
             sessions: BTreeMap::new(),
             strays: Rows::new(),
         };
-        let entries = usize::try_from(left).map_or(ROUND_ENTRIES_MAX, |left| left.min(ROUND_ENTRIES_MAX));
+        let entries =
+            usize::try_from(left).map_or(ROUND_ENTRIES_MAX, |left| left.min(ROUND_ENTRIES_MAX));
         for entry in log.entries_from(cursor.next).take(entries) {
             cursor.last = match &entry {
                 Ok(entry) => entry.leaf.digest(),

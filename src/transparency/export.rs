@@ -44,7 +44,11 @@ pub fn authenticate(
 }
 
 fn text(manifest: &ManifestHash, log: &VerifierKey) -> String {
-    format!("avow export v1\n{}\n{}\n", log.name(), hex::encode(manifest))
+    format!(
+        "avow export v1\n{}\n{}\n",
+        log.name(),
+        hex::encode(manifest)
+    )
 }
 
 #[cfg(test)]
@@ -74,7 +78,11 @@ mod tests {
         let rows = [
             (&log, [1; 32], Ok(())),
             (&log, [2; 32], Err(UnauthenticExport::OtherText)),
-            (&key("avow/other", 1), [1; 32], Err(UnauthenticExport::OtherText)),
+            (
+                &key("avow/other", 1),
+                [1; 32],
+                Err(UnauthenticExport::OtherText),
+            ),
             (&impostor, [1; 32], Err(UnauthenticExport::Unsigned)),
         ];
         for (key, manifest, expected) in rows {

@@ -12,7 +12,11 @@ pub fn path(bundle: EntryBundle) -> String {
 /// Appends a sealed payload to the bytes of a bundle.
 pub fn put_payload(bundle: &mut Vec<u8>, sealed: &[u8]) {
     // A payload is sealed from one request, whose size is bounded far below.
-    bundle.extend(u32::try_from(sealed.len()).unwrap_or(u32::MAX).to_be_bytes());
+    bundle.extend(
+        u32::try_from(sealed.len())
+            .unwrap_or(u32::MAX)
+            .to_be_bytes(),
+    );
     bundle.extend(sealed);
 }
 
