@@ -7,9 +7,14 @@ use clap::{Parser, Subcommand};
 mod config;
 mod custody;
 mod demo;
+mod digest;
 mod doctor;
+mod export;
+mod import;
 mod keys;
+mod opened;
 mod output;
+mod progress;
 mod serve;
 mod server;
 mod signal;
@@ -41,6 +46,9 @@ enum Command {
     Hold(custody::Hold),
     Release(custody::Release),
     Doctor(doctor::Arguments),
+    Digest(digest::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
     Witness(witness::Arguments),
@@ -71,6 +79,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Hold(arguments) => custody::hold(&arguments),
         Command::Release(arguments) => custody::release(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Digest(arguments) => digest::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Witness(arguments) => witness::run(&arguments),
