@@ -6,7 +6,6 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Seek};
-use std::ops::Range;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
