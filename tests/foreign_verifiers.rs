@@ -3,6 +3,7 @@
 //! `tests/verifiers/install` brings them; a person may do without, continuous integration may not.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
@@ -11,7 +12,7 @@ use avow::transparency::key::VerifierKey;
 use serde_json::json;
 use tempfile::{TempDir, tempdir};
 
-use crate::support::delivery::{Delivery, event};
+use crate::support::delivery::{Delivery, deliver_numbered, event};
 use crate::support::log::copy;
 use crate::support::mirror::{Mirror, checkpoint_of, receipt_path, vkey};
 use crate::support::process::Process;
@@ -66,12 +67,10 @@ static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
 });
 
 /// Delivers an event of each number, and returns the checkpoint that covers them.
-fn grow(server: &Process, numbers: std::ops::Range<u64>) -> String {
-    for number in numbers {
-        let [id, session] = ["evt", "vs"].map(|prefix| format!("{prefix}_{number}"));
-        let delivery = Delivery::event(&event(&id, &session, "u", "verified", 10));
-        assert_eq!(server.deliver(&delivery).unwrap().status(), 200);
-    }
+fn grow(server: &Process, numbers: Range<u64>) -> String {
+    deliver_numbered(numbers, |delivery| {
+        server.deliver(delivery).unwrap().status().as_u16()
+    });
     checkpoint_of(|path| server.get(path), server.entries())
 }
 

@@ -46,9 +46,44 @@ fn everything(process: &Process) -> Vec<Vec<Value>> {
     LISTS.iter().map(|path| process.list(path)).collect()
 }
 
+/// Without what differs between two logs of the same deliveries: where entries stand, in which order they name users, and
+/// when they finish an erasure.
+fn without_places(mut lists: Vec<Vec<Value>>) -> Vec<Vec<String>> {
+    for item in lists.iter_mut().flatten() {
+        let item = item.as_object_mut().unwrap();
+        if item["object"] == "anomaly" {
+            item.remove("id"); // it names the entry
+        }
+        item.remove("sequence");
+        item.remove("tag");
+        let is_to_be_erased = item
+            .get("erasure")
+            .is_some_and(|erasure| !erasure.is_null());
+        item.insert("erasure".to_owned(), is_to_be_erased.into());
+        for anomaly in item
+            .get_mut("anomalies")
+            .into_iter()
+            .filter_map(Value::as_array_mut)
+            .flatten()
+        {
+            let anomaly = anomaly.as_object_mut().unwrap();
+            anomaly.remove("id");
+            anomaly.remove("sequence");
+        }
+    }
+    let sorted = |list: Vec<Value>| {
+        let mut list: Vec<_> = list.iter().map(Value::to_string).collect();
+        list.sort();
+        list
+    };
+    lists.into_iter().map(sorted).collect()
+}
+
 /// Asserts that what is served follows from the log alone: from the log folded afresh, and from the same deliveries in
 /// a server that nothing ever happened to.
 fn assert_served_follows_from_the_log(directory: &Path, ledger: &mut Ledger) {
+    // Carries out what a kill left of erasures.
+    Process::start(directory).stop();
     let process = Process::start(directory);
     ledger.assert_all_kept(&process);
     let served = everything(&process);
@@ -62,14 +97,24 @@ fn assert_served_follows_from_the_log(directory: &Path, ledger: &mut Ledger) {
 
     let undisturbed = tempdir().unwrap();
     let process = Process::start(undisturbed.path());
-    for (sequence, body) in (0..).zip(bodies) {
-        let recorded = Answer::Recorded {
-            sequence,
-            duplicate: false,
-        };
-        assert_eq!(Answer::to(&process, body), recorded);
+    for body in bodies {
+        let answer = Answer::to(&process, body);
+        assert!(
+            matches!(
+                answer,
+                Answer::Recorded {
+                    duplicate: false,
+                    ..
+                }
+            ),
+            "{answer:?}"
+        );
     }
-    assert_eq!(everything(&process), served, "undisturbed");
+    assert_eq!(
+        without_places(everything(&process)),
+        without_places(served),
+        "undisturbed"
+    );
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The log over HTTP: a stranger who knows its key and nothing else can audit all of it, while it grows.
 
+use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 use avow::log::entry::{Leaf, SubjectName};
 use avow::log::{Statement, Words};
@@ -18,18 +21,17 @@ use sha2::{Digest, Sha256};
 use state_machine::id::{SessionId, World};
 use tempfile::tempdir;
 
-use crate::support::delivery::{Delivery, event, with_error, with_report};
+use crate::support::delivery::{Delivery, deliver_numbered, event, with_error, with_report};
 use crate::support::mirror::{Mirror, authenticated, checkpoint_of, found, receipt_path, vkey};
 use crate::support::server::{Server, open_service};
 
 /// A full bundle, and some of a second.
 const SIZE: u64 = 300;
 
-fn grow(server: &Server, numbers: std::ops::Range<u64>) {
-    for number in numbers {
-        let [id, session] = ["evt", "vs"].map(|prefix| format!("{prefix}_{number}"));
-        server.record(&Delivery::event(&event(&id, &session, "u", "created", 10)));
-    }
+fn grow(server: &Server, numbers: Range<u64>) {
+    deliver_numbered(numbers, |delivery| {
+        server.deliver(delivery).status().as_u16()
+    });
 }
 
 fn root_hash(head: &TreeHead) -> RootHash<Sha256> {
@@ -150,7 +152,7 @@ fn each_checkpoint_continues_those_before_it() {
     let mirror = Mirror::of(get);
 
     let tiles = [mirror.level(0), mirror.level(1)];
-    let read = |level: u8, hashes: std::ops::Range<u64>| {
+    let read = |level: u8, hashes: Range<u64>| {
         let [start, end] = [hashes.start, hashes.end].map(|at| usize::try_from(at).unwrap());
         let hashes = tiles[usize::from(level)].get(start..end);
         hashes.map(<[Hash]>::to_vec).ok_or("beyond the tiles")
@@ -376,9 +378,9 @@ fn an_entry_is_shown_by_name_with_the_leaf_that_it_is_read_from() {
     assert_eq!(entries[0]["words"], Value::Null);
 }
 
-fn hold(directory: &std::path::Path, session: &str) {
+fn hold(directory: &Path, session: &str) {
     let service = open_service(directory);
-    let (sender, receiver) = std::sync::mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let world = World {
         livemode: false,
         account: None,

@@ -5,9 +5,16 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod config;
+mod custody;
 mod demo;
+mod digest;
+mod doctor;
+mod export;
+mod import;
 mod keys;
+mod opened;
 mod output;
+mod progress;
 mod serve;
 mod server;
 mod signal;
@@ -35,6 +42,13 @@ enum Command {
     Serve(serve::Arguments),
     Config(config::Arguments),
     Keys(keys::Arguments),
+    Erase(custody::Erase),
+    Hold(custody::Hold),
+    Release(custody::Release),
+    Doctor(doctor::Arguments),
+    Digest(digest::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
     Witness(witness::Arguments),
@@ -61,6 +75,13 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
+        Command::Erase(arguments) => custody::erase(&arguments),
+        Command::Hold(arguments) => custody::hold(&arguments),
+        Command::Release(arguments) => custody::release(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Digest(arguments) => digest::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Witness(arguments) => witness::run(&arguments),

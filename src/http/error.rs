@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::log::AppendError;
 use crate::service::IngestError;
+use crate::service::custody::StatementError;
 use crate::service::evidence::EvidenceError;
 use crate::service::read::ReadError;
 
@@ -46,6 +47,11 @@ impl Error {
             param: Some(param),
             ..error
         }
+    }
+
+    /// Says that the log keeps nothing of a session.
+    pub(super) fn nothing_kept() -> Self {
+        Self::missing("id", "nothing is kept of such a session of this world")
     }
 
     /// Says that there is nothing under a path.
@@ -116,22 +122,7 @@ impl From<IngestError> for Error {
                 tracing::debug!(rule = error.code(), "a delivery was not authentic");
                 Self::invalid(error.code(), error.to_string())
             }
-            IngestError::Append(AppendError::QueueFull) => {
-                Self::unavailable("overloaded", "too many deliveries wait; deliver again")
-            }
-            IngestError::Append(AppendError::DiskFull) => {
-                Self::unavailable("disk_full", "the disk is full; deliver again")
-            }
-            IngestError::Append(AppendError::Closing) => {
-                Self::unavailable("closing", "the service is closing; deliver again")
-            }
-            IngestError::Append(AppendError::Stopped(_)) => {
-                Self::unavailable("writes_stopped", "the log accepts nothing; deliver again")
-            }
-            // A delivery holds and releases nothing.
-            IngestError::Append(AppendError::ErasureBegun(_) | AppendError::NotHeld) => {
-                Self::unavailable("not_recorded", "the event was not recorded; deliver again")
-            }
+            IngestError::Append(error) => Self::of_append(&error, "deliver again"),
             IngestError::NotFolded(_) => {
                 Self::unavailable("not_projected", "the projections are behind; deliver again")
             }
@@ -143,6 +134,43 @@ impl From<IngestError> for Error {
                 )
             }
         }
+    }
+}
+
+impl From<StatementError> for Error {
+    fn from(error: StatementError) -> Self {
+        match error {
+            StatementError::Unknown => Self::nothing_kept(),
+            StatementError::Actor => Self::parameter("actor", error.to_string()),
+            StatementError::Reason => Self::parameter("reason", error.to_string()),
+            StatementError::Append(error) => Self::of_append(&error, "ask again"),
+            StatementError::NotFolded(_) => Self::unavailable(
+                "not_projected",
+                "this is durable, and the projections are behind; ask again",
+            ),
+            StatementError::Subject(_) | StatementError::Prepare(_) => {
+                tracing::error!(%error, "a statement was not taken");
+                Self::unavailable("not_recorded", "this could not be recorded; ask again")
+            }
+        }
+    }
+}
+
+impl Error {
+    fn of_append(error: &AppendError, advice: &str) -> Self {
+        let (code, what) = match error {
+            AppendError::QueueFull => ("overloaded", "too much waits"),
+            AppendError::DiskFull => ("disk_full", "the disk is full"),
+            AppendError::Closing => ("closing", "the service is closing"),
+            AppendError::Stopped(_) => ("writes_stopped", "the log accepts nothing"),
+            AppendError::ErasureBegun(_) => {
+                return Self::new(StatusCode::CONFLICT, "erasure_begun", error.to_string());
+            }
+            AppendError::NotHeld => {
+                return Self::new(StatusCode::CONFLICT, "not_held", error.to_string());
+            }
+        };
+        Self::unavailable(code, format!("{what}; {advice}"))
     }
 }
 

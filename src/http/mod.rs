@@ -2,8 +2,12 @@
 
 mod anomalies;
 mod answer;
+mod body;
+pub mod custody;
+mod digest;
 mod entries;
 mod error;
+mod exports;
 mod facts;
 mod health;
 mod parameters;
@@ -111,8 +115,23 @@ fn routes(config: &mut ServiceConfig) {
             "/v1/sessions/{id}/history",
             web::get().to(sessions::history),
         ))
+        .service(at(
+            "/v1/sessions/{id}/erase",
+            web::post().to(custody::erase),
+        ))
+        .service(at("/v1/sessions/{id}/hold", web::post().to(custody::hold)))
+        .service(at(
+            "/v1/sessions/{id}/release",
+            web::post().to(custody::release),
+        ))
         .service(at("/v1/anomalies", web::get().to(anomalies::list)))
+        .service(at("/v1/digest", web::get().to(digest::show)))
         .service(at("/v1/log", web::get().to(entries::head)))
+        .service(at(
+            "/v1/log/checkpoints",
+            web::get().to(exports::checkpoints),
+        ))
+        .service(at("/v1/log/exports", web::post().to(exports::sign)))
         .service(at(
             "/v1/log/entries/{sequence}",
             web::get().to(entries::show),

@@ -1,14 +1,14 @@
 //! `POST /webhooks/stripe`: 200 only once the event is durable and folded.
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
-use actix_web::web::{Bytes, Data, Payload};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::Shared;
+use super::body::body_of;
 use super::error::Error;
-use super::{Options, Shared};
 use crate::service::Ingested;
 use crate::stripe::signature::Delivery;
 
@@ -31,7 +31,7 @@ pub(super) async fn receive(
     payload: Payload,
     shared: Data<Shared>,
 ) -> Result<HttpResponse, Error> {
-    let body = body_of(payload, &shared.options).await?;
+    let body = body_of(payload, shared.options.body_bytes_max, &shared.options).await?;
     let (sender, answer) = oneshot::channel();
     let delivery = Delivery {
         signature_header: request
@@ -59,25 +59,4 @@ pub(super) async fn receive(
             },
         }),
     )
-}
-
-async fn body_of(payload: Payload, options: &Options) -> Result<Bytes, Error> {
-    let body = payload.to_bytes_limited(options.body_bytes_max);
-    match tokio::time::timeout(options.body_timeout, body).await {
-        Ok(Ok(Ok(body))) => Ok(body),
-        Ok(Ok(Err(_))) => Err(Error::invalid(
-            "body_broken_off",
-            "the body did not arrive whole",
-        )),
-        Ok(Err(_)) => Err(Error::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            format!("the body is larger than {} bytes", options.body_bytes_max),
-        )),
-        Err(_) => Err(Error::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_too_slow",
-            "the body did not arrive in time",
-        )),
-    }
 }

@@ -1,15 +1,16 @@
 //! The eraser: the thread that carries erasures out, one after the other. The durable wish stands in the log already;
 //! every step can be done again, and start-up goes on where a process stopped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use state_machine::id::SequenceNumber;
 
 use super::append::{AppendError, Appended};
 use super::blanking::blank;
-use super::entry::{ErasureDoneFact, Fact, Subject};
+use super::entry::{ErasureDoneFact, Fact, Subject, SubjectName};
 use super::prepare::Prepared;
 use super::sequencer::Request;
 use super::shared::Shared;
@@ -27,6 +28,9 @@ pub(super) enum Job {
 /// Why an erasure could not be carried out.
 type Failure = Box<dyn std::error::Error>;
 
+/// How long an erasure waits for space on the disk.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
 /// The eraser's own state.
 pub(super) struct Eraser {
     shared: Arc<Shared>,
@@ -38,26 +42,51 @@ impl Eraser {
         Self { shared, queue }
     }
 
-    /// Erases until it is told to end. A failure stops all writing: a key that should be gone may still be there.
+    /// Erases until it is told to end. What the disk has no room for waits, as deliveries do. Any other failure stops all
+    /// writing: a key that should be gone may still be there.
     pub(super) fn run(self, jobs: &Receiver<Job>) {
-        while let Ok(Job::Erase(key)) = jobs.recv() {
-            let erased = match self.shared.stop.reason() {
-                None => self.erase(&key),
-                Some(reason) => Err(reason.to_string().into()),
+        let mut wanted = VecDeque::new();
+        loop {
+            let job = if wanted.is_empty() {
+                jobs.recv().map_err(RecvTimeoutError::from)
+            } else {
+                jobs.recv_timeout(RETRY_EVERY)
             };
-            match erased {
-                Ok(done) => key.state().tell_erased(done),
-                Err(failure) => {
-                    drop(self.shared.stop.set(&failure));
-                    self.shared.tail.wake();
-                    key.state().forget_waiting();
+            match job {
+                Ok(Job::Erase(key)) => wanted.push_back(key),
+                Err(RecvTimeoutError::Timeout) => {}
+                // What still waits is found by the next opening.
+                Ok(Job::End) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+            while let Some(key) = wanted.pop_front() {
+                if !self.finish(&key) {
+                    wanted.push_front(key);
+                    break;
                 }
             }
         }
     }
 
+    /// Erases a subject, and tells whoever waits; returns whether nothing is left to be tried again.
+    fn finish(&self, key: &Arc<SubjectKey>) -> bool {
+        let erased = match self.shared.stop.reason() {
+            None => self.erase(key),
+            Some(reason) => Err(AppendError::Stopped(reason).into()),
+        };
+        match erased {
+            Ok(done) => key.state().tell_erased(done),
+            Err(failure) if is_disk_full(&failure) => return false,
+            Err(failure) => {
+                drop(self.shared.stop.set(&failure));
+                self.shared.tail.wake();
+                key.state().forget_waiting();
+            }
+        }
+        true
+    }
+
     fn erase(&self, key: &Arc<SubjectKey>) -> Result<SequenceNumber, Failure> {
-        let (erasure, recent) = {
+        let (erasure, mut recent) = {
             let mut state = key.state();
             state.keys = None;
             (state.custody.erasure, state.recent().to_vec())
@@ -65,6 +94,12 @@ impl Eraser {
         let (Some(erasure), Some(name)) = (erasure, key.name.clone()) else {
             return Err("an erasure that nobody wants".into());
         };
+        // Its key may have been looked up beside the one that sealed it, whose recent entries it does not know.
+        let own = match &name {
+            SubjectName::Session(..) => None,
+            SubjectName::Entry(sequence) => Some(sequence.0),
+        };
+        recent.extend(own);
         let payloads = remove(&self.shared, key.slot, &recent)?;
         let subject = Subject {
             key_slot: key.slot,
@@ -91,9 +126,13 @@ impl Eraser {
             known: None,
             indexed: u64::MAX,
         };
-        self.queue.send(request).map_err(|_| "the log is closing")?;
+        self.queue.send(request).map_err(|_| AppendError::Closing)?;
         Ok(appended.recv()??.sequence)
     }
+}
+
+fn is_disk_full(failure: &Failure) -> bool {
+    matches!(failure.downcast_ref(), Some(AppendError::DiskFull))
 }
 
 /// Destroys a key, then removes what it sealed from the journal; returns how many payloads that were. The key goes first:

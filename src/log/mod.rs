@@ -23,11 +23,14 @@ pub(crate) mod durable;
 pub mod entry;
 mod eraser;
 mod erasure_fact;
+mod export;
 mod feeder;
 mod head;
 mod identity;
+pub mod import;
 mod index;
 mod index_building;
+pub mod inspection;
 mod journal;
 mod key_ring;
 pub mod keys;
@@ -42,6 +45,7 @@ mod read;
 mod record;
 mod recovery;
 mod repair;
+pub mod residue;
 mod resumption;
 mod scan;
 mod segment;
@@ -171,7 +175,12 @@ impl Log {
             repaired_reads: AtomicU64::new(0),
             journal_reader: Mutex::new(None),
         });
-        let jobs = resumption::resume_erasures(&shared, &repairs)?;
+        let is_rewritten = paths.journal_rewriting.try_exists()?;
+        let jobs = resumption::resume_erasures(&shared, is_rewritten)?;
+        if is_rewritten {
+            // Not before: until here the journal may hold what had been erased.
+            fs::remove_file(&paths.journal_rewriting)?;
+        }
         let feeder = Feeder::new(Arc::clone(&shared), head_file, covered);
         let log = Self::start(shared, (journal, disk_space), (feeder, notary), jobs, lock)?;
         Ok((log, repairs))

@@ -8,6 +8,8 @@ pub(super) struct Paths {
     pub(super) vault: PathBuf,
     pub(super) identity: PathBuf,
     pub(super) journal: PathBuf,
+    /// There while a part of the journal that was written anew may hold payloads that had been erased.
+    pub(super) journal_rewriting: PathBuf,
     pub(super) store: PathBuf,
     /// There while sled is being opened.
     pub(super) store_opening: PathBuf,
@@ -30,6 +32,7 @@ impl Paths {
             vault: directory.with_file_name("vault"),
             identity: directory.join("identity"),
             journal: directory.join("journal"),
+            journal_rewriting: directory.join("journal.rewriting"),
             store: directory.join("sled"),
             store_opening: directory.join("sled.opening"),
             store_rebuilding: directory.join("sled.rebuilding"),

@@ -6,6 +6,8 @@
 //! It has two checksums, one over what stays and one over the sealed payload: a payload that is erased is blanked where
 //! it lies, and its record stands.
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,14 +15,18 @@ use sha2::{Digest, Sha256};
 use state_machine::id::SequenceNumber;
 
 use super::binary::Fields;
+use super::durable::read_up_to;
 use super::entry::{Entry, Leaf};
 use super::leaf::LeafError;
+use super::segment::as_u64;
 use crate::transparency::hash::{Hash, leaf_hash};
 
 /// The first bytes of every record.
 pub(super) const MAGIC: [u8; 4] = *b"AVW2";
 /// What an erased payload is overwritten with. Not zeros: those are what a torn write leaves.
 pub(super) const BLANK: u8 = 0xe5;
+/// As many blank bytes in a row are found in no sealed payload, and in every one that we stopped while blanking.
+const BLANK_RUN: usize = 8;
 /// Where the checked bytes begin: after the magic and the checksum.
 const CHECKED_FROM: usize = 8;
 /// The bytes before the leaf.
@@ -65,11 +71,15 @@ impl<'bytes> Record<'bytes> {
         if checksum != crc32c::crc32c(stays) {
             return None;
         }
-        let is_blank = sealed.iter().all(|byte| *byte == BLANK);
-        if !is_blank && sealed_checksum != crc32c::crc32c(sealed) {
+        let sealed = if is_blank(sealed) {
+            &[]
+        } else if sealed_checksum == crc32c::crc32c(sealed) {
+            sealed
+        } else if is_blanked_in_part(sealed) {
+            &[]
+        } else {
             return None;
-        }
-        let sealed = if is_blank { &[] } else { sealed };
+        };
         Some(Self {
             bytes: whole,
             sequence,
@@ -97,6 +107,72 @@ impl<'bytes> Record<'bytes> {
             sealed: self.sealed.to_vec(),
         }))
     }
+}
+
+/// What a record says of itself before its leaf and its payload.
+pub(super) struct RecordHead {
+    leaf_bytes: usize,
+    sealed_bytes: usize,
+}
+
+impl RecordHead {
+    /// The longest leaf that is looked for.
+    const LEAF_BYTES_MAX: usize = 8 * 1024;
+    const WINDOW_BYTES: usize = 64 * 1024;
+
+    /// Reads the record that begins at `offset` of any file, and its leaf, if both are whole; the payload need not be.
+    pub(super) fn read(file: &File, offset: u64) -> io::Result<Option<(Self, Vec<u8>)>> {
+        let mut bytes = vec![0; HEADER_BYTES + Self::LEAF_BYTES_MAX];
+        let filled = read_up_to(file, &mut bytes, offset)?;
+        bytes.truncate(filled);
+        Ok(Self::parse(&bytes))
+    }
+
+    fn parse(bytes: &[u8]) -> Option<(Self, Vec<u8>)> {
+        let mut fields = Fields::of(bytes.strip_prefix(&MAGIC)?);
+        let checksum = fields.u32()?;
+        let leaf_bytes = usize::try_from(fields.u32()?).ok()?;
+        let sealed_bytes = usize::try_from(fields.u32()?).ok()?;
+        let end = HEADER_BYTES.checked_add(leaf_bytes)?;
+        let is_whole = checksum == crc32c::crc32c(bytes.get(CHECKED_FROM..end)?);
+        let leaf = bytes.get(HEADER_BYTES..end)?.to_vec();
+        let head = Self {
+            leaf_bytes,
+            sealed_bytes,
+        };
+        is_whole.then_some((head, leaf))
+    }
+
+    /// Tells whether anything is left of the payload of the record at `offset`. Zeros are not: they were never written.
+    pub(super) fn payload_remains(&self, file: &File, offset: u64) -> io::Result<bool> {
+        let mut from = offset + as_u64(HEADER_BYTES + self.leaf_bytes);
+        let mut left = self.sealed_bytes;
+        while left > 0 {
+            let mut window = vec![0; left.min(Self::WINDOW_BYTES)];
+            let filled = read_up_to(file, &mut window, from)?;
+            let mut bytes = window.iter().take(filled);
+            if bytes.any(|byte| *byte != BLANK && *byte != 0) {
+                return Ok(true);
+            }
+            if filled < window.len() {
+                break;
+            }
+            left -= filled;
+            from += as_u64(filled);
+        }
+        Ok(false)
+    }
+}
+
+/// Tells whether nothing of a payload is left.
+pub(super) fn is_blank(sealed: &[u8]) -> bool {
+    sealed.iter().all(|byte| *byte == BLANK)
+}
+
+/// Tells whether we stopped while a payload was blanked. Its record stands: were it taken for damage, and the last of
+/// the journal, it would be cut as the torn end of a group that nobody was told of.
+fn is_blanked_in_part(sealed: &[u8]) -> bool {
+    sealed.windows(BLANK_RUN).any(is_blank)
 }
 
 /// Returns how long the record at the start of `bytes` says it is; `None` if none starts there.

@@ -151,6 +151,7 @@ impl Recovery<'_> {
         let mut previous_first = None;
         for stretch in &survey.stretches {
             if !stretch.is_whole() || (stretch.end.is_none() && is_short) {
+                self.mark_rewriting()?;
                 let from_store = rewriting.rewrite(stretch, previous_first)?;
                 let segment = segment::path(&self.paths.journal, stretch.first);
                 let rewritten = Repair::JournalRewritten {
@@ -165,6 +166,14 @@ impl Recovery<'_> {
         refuse_if_any(survey.holes().collect())?;
         self.note_torn_end(&survey);
         Ok(survey)
+    }
+
+    /// sled still has what the journal had erased. From here until that is blanked anew, a mark says so: if we stop, the
+    /// next opening blanks it.
+    fn mark_rewriting(&self) -> io::Result<()> {
+        let mark = &self.paths.journal_rewriting;
+        File::create(mark)?.sync_all()?;
+        mark.parent().map_or(Ok(()), sync_directory)
     }
 
     fn note_torn_end(&mut self, survey: &Survey) {

@@ -7,18 +7,17 @@ use state_machine::id::SequenceNumber;
 use super::custody::subject_of;
 use super::entry::Subject;
 use super::eraser::{Job, remove};
-use super::open_error::{OpenError, Repair};
+use super::open_error::OpenError;
 use super::shared::Shared;
 
-/// Carries out again what the vault does not know of, and returns what is still to be carried out.
+/// Carries out again what the vault does not know of, or, if a part of the journal was written anew from sled, every
+/// erasure; and returns what is still to be carried out.
 pub(super) fn resume_erasures(
     shared: &Arc<Shared>,
-    repairs: &[Repair],
+    is_rewritten: bool,
 ) -> Result<Vec<Job>, OpenError> {
     let failed = |error: Box<dyn std::error::Error>| OpenError::Erasure(error.to_string());
-    let is_rewritten = |repair: &Repair| matches!(repair, Repair::JournalRewritten { .. });
-    // sled still has what the journal has not: a stretch written anew from it is to be blanked anew.
-    let from = if repairs.iter().any(is_rewritten) {
+    let from = if is_rewritten {
         0
     } else {
         shared.keys.vault.erased_through()

@@ -3,8 +3,8 @@
 //! It reads the log from the cursor, folds in rounds, and writes each round and the new cursor in one batch. If we stop
 //! before a batch, its entries are read again; no entry is ever folded into a record twice, since a history is a set.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fjall::OwnedWriteBatch;
 use state_machine::history::{Arrival, Recorded};
@@ -36,18 +36,30 @@ const ROUND_ENTRIES_MAX: usize = 1024;
 pub fn catch_up(
     log: &Log,
     projections: &Projections,
+    touched: impl FnMut(&World, UserTag),
+) -> Result<SequenceNumber, StoreError> {
+    catch_up_to(log, projections, SequenceNumber(log.size()), touched)
+}
+
+/// Folds as [`catch_up`] does, and stops before the entry `end`.
+pub fn catch_up_to(
+    log: &Log,
+    projections: &Projections,
+    end: SequenceNumber,
     mut touched: impl FnMut(&World, UserTag),
 ) -> Result<SequenceNumber, StoreError> {
     let mut cursor = projections.cursor()?;
-    let end = log.size();
-    while cursor.next.0 < end {
+    let end = end.0.min(log.size());
+    while let Some(left @ 1..) = end.checked_sub(cursor.next.0) {
         let view = projections.view();
         let mut round = Round {
             view: &view,
             sessions: BTreeMap::new(),
             strays: Rows::new(),
         };
-        for entry in log.entries_from(cursor.next).take(ROUND_ENTRIES_MAX) {
+        let entries =
+            usize::try_from(left).map_or(ROUND_ENTRIES_MAX, |left| left.min(ROUND_ENTRIES_MAX));
+        for entry in log.entries_from(cursor.next).take(entries) {
             cursor.last = match &entry {
                 Ok(entry) => entry.leaf.digest(),
                 Err(_) => [0; 32],
@@ -195,7 +207,9 @@ impl Round<'_> {
             );
 
             let owner = after.user.map(|user| user.tag);
-            for tag in before.user.map(|user| user.tag).into_iter().chain(owner) {
+            // Those too who never stood there when a round ended: no row may depend on where rounds end.
+            let named = record.after.history.events().filter_map(|event| event.user);
+            for tag in named.collect::<BTreeSet<_>>() {
                 let user = touch(&mut users, (world.clone(), tag), || {
                     self.view.user(world, tag)
                 })?;
@@ -207,7 +221,7 @@ impl Round<'_> {
             let before = listing::rows_of_user(world, *tag, user.before.listed_as);
             let after = listing::rows_of_user(world, *tag, user.after.listed_as);
             write_difference(projections, batch, &before, after);
-            if user.after != user.before {
+            if user.after != user.before || user.after == UserRecord::default() {
                 batch.insert(
                     &projections.users,
                     key::user(world, *tag),

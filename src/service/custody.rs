@@ -1,11 +1,13 @@
 //! Custody: erasing what is kept of a session, holding it back, and releasing it.
 
-use state_machine::id::SequenceNumber;
+use state_machine::id::{SequenceNumber, SessionId, World};
 
 use super::Service;
 use super::projector::NotFolded;
-use crate::log::entry::SubjectName;
+use super::read::ReadError;
+use crate::log::entry::{ErasureDoneFact, Fact, SubjectName};
 use crate::log::{AppendError, PrepareError, Stated, Statement, SubjectError, Words};
+use crate::stripe::user_reference::UserReference;
 
 /// The longest name of an actor, in bytes.
 pub const ACTOR_BYTES_MAX: usize = 255;
@@ -18,9 +20,12 @@ pub enum StatementError {
     /// The log keeps nothing of that name.
     #[error("the log keeps no payload of that name")]
     Unknown,
-    /// Who or why is missing or too long.
-    #[error("{0}")]
-    Words(&'static str),
+    /// Nobody says who wants it, or at too great length.
+    #[error("`actor` must have 1 to {ACTOR_BYTES_MAX} bytes")]
+    Actor,
+    /// Nobody says why, or at too great length.
+    #[error("`reason` must have 1 to {REASON_BYTES_MAX} bytes")]
+    Reason,
     /// Its subject could not be looked up.
     #[error(transparent)]
     Subject(#[from] SubjectError),
@@ -66,6 +71,31 @@ impl Service {
         }
     }
 
+    /// Returns what an erasure came to, which the entry of this number says is done.
+    pub fn erased(&self, done: SequenceNumber) -> Option<ErasureDoneFact> {
+        let entry = self.log.entry(done).ok()??;
+        match &entry.leaf.fact {
+            Fact::ErasureDone(fact) => Some(fact.clone()),
+            Fact::Event(_)
+            | Fact::Conflict(_)
+            | Fact::Unreadable(_)
+            | Fact::Erasure(_)
+            | Fact::Hold(_)
+            | Fact::Release(_) => None,
+        }
+    }
+
+    /// Returns the sessions that belong to a user, in order of id.
+    pub fn sessions_of_user(
+        &self,
+        world: &World,
+        user: &UserReference,
+    ) -> Result<Vec<SessionId>, ReadError> {
+        let tag = self.log.user_tag(user);
+        let sessions = self.view()?.sessions_of_user(world, tag)?;
+        Ok(sessions.into_iter().map(|(id, _)| id).collect())
+    }
+
     /// Returns who stated an entry, and why.
     pub fn words(&self, sequence: SequenceNumber) -> Option<Words> {
         let entry = self.log.entry(sequence).ok()??;
@@ -76,10 +106,10 @@ impl Service {
 fn check(words: &Words) -> Result<(), StatementError> {
     let Words { actor, reason } = words;
     if actor.trim().is_empty() || actor.len() > ACTOR_BYTES_MAX {
-        return Err(StatementError::Words("`actor` must have 1 to 255 bytes"));
+        return Err(StatementError::Actor);
     }
     if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
-        return Err(StatementError::Words("`reason` must have 1 to 4096 bytes"));
+        return Err(StatementError::Reason);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 mod cache;
 pub mod custody;
 pub mod evidence;
+pub mod export;
 mod policy;
 pub mod projector;
 pub mod read;
@@ -15,13 +16,15 @@ pub mod sessions;
 pub mod users;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use state_machine::id::SequenceNumber;
 use state_machine::retry::policy::Policy;
 
 use crate::log::keys::MasterKey;
+use crate::log::vault::file_system::in_place_warning;
 use crate::log::{self, AppendError, Appended, Log, PrepareError, Prepared};
+use crate::projections::digest::ProjectionsDigest;
 use crate::projections::store::{Projections, StoreError};
 use crate::stripe::decode::{Decoded, decode};
 use crate::stripe::secret::Secrets;
@@ -129,6 +132,8 @@ pub struct Service {
     log: Arc<Log>,
     projections: Arc<Projections>,
     users: Arc<UserCache>,
+    /// The digest that was asked for last; held by whoever makes another.
+    digest: Mutex<Option<ProjectionsDigest>>,
     secrets: Secrets,
     tolerance_seconds: u32,
     user_reference_sources: Vec<UserReferenceSource>,
@@ -137,7 +142,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the service in a data directory, and returns what had to be mended, as sentences for the operator.
+    /// Opens the service in a data directory, and returns what had to be mended and what cannot be, as sentences for the
+    /// operator.
     ///
     /// The projections catch up in the background; reads are refused until they have.
     pub fn open(directory: &Path, options: Options) -> Result<(Self, Vec<String>), OpenError> {
@@ -151,7 +157,9 @@ impl Service {
             options.projections_cache_bytes,
             &log,
         )?;
-        let mut mended: Vec<_> = repairs.iter().map(ToString::to_string).collect();
+        let in_place = in_place_warning(directory).map_err(log::OpenError::from)?;
+        let mut mended: Vec<_> = in_place.iter().map(ToString::to_string).collect();
+        mended.extend(repairs.iter().map(ToString::to_string));
         mended.extend(started_afresh.map(|reason| reason.to_string()));
 
         let (log, projections) = (Arc::new(log), Arc::new(projections));
@@ -168,6 +176,7 @@ impl Service {
             projector,
             projections,
             users,
+            digest: Mutex::new(None),
             secrets: options.secrets,
             tolerance_seconds: options.tolerance_seconds,
             user_reference_sources: options.user_reference_sources,

@@ -39,6 +39,12 @@ pub struct EntryBundle {
 pub struct NotATile;
 
 impl Tile {
+    /// Returns the tile of a tree of `size` leaves that holds hash `index` of a level; `None` if the tree has none.
+    pub fn holding(level: u8, index: u64, size: u64) -> Option<Self> {
+        let place = Place::holding(index, hashes_of_level(level, size))?;
+        (level <= LEVEL_MAX).then_some(Self { level, place })
+    }
+
     /// Returns which level it is of.
     pub fn level(self) -> u8 {
         self.level
@@ -56,6 +62,11 @@ impl Tile {
 }
 
 impl EntryBundle {
+    /// Returns the bundle of a log of `size` entries that holds entry `index`; `None` if the log has none.
+    pub fn holding(index: u64, size: u64) -> Option<Self> {
+        Place::holding(index, size).map(|place| Self { place })
+    }
+
     /// Returns which entries it holds.
     pub fn entries(self) -> Range<u64> {
         self.place.range()
@@ -144,6 +155,14 @@ struct Place {
 }
 
 impl Place {
+    /// Returns the place of item `index` among `count`.
+    fn holding(index: u64, count: u64) -> Option<Self> {
+        let index = (index < count).then_some(index / u64::from(TILE_WIDTH))?;
+        let left = count - index * u64::from(TILE_WIDTH);
+        let width = left.min(TILE_WIDTH.into()).try_into().ok()?;
+        Some(Self { index, width })
+    }
+
     fn range(self) -> Range<u64> {
         let start = self.index * u64::from(TILE_WIDTH);
         start..start + u64::from(self.width)

@@ -9,4 +9,5 @@ pub(crate) mod seed;
 pub(crate) mod server;
 pub(crate) mod strace;
 pub(crate) mod tools;
+pub(crate) mod traces;
 pub(crate) mod witness;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::delivery::Delivery;
 use super::server::{MASTER_KEY, SECRET};
@@ -153,6 +153,17 @@ impl Process {
         let response = self.get(path);
         assert_eq!(response.status(), 200, "{path}");
         response.json().unwrap()
+    }
+
+    /// States something of a session; what breaks off the connection is an error.
+    pub(crate) fn state(&self, session: &str, verb: &str) -> reqwest::Result<Response> {
+        let words = json!({ "actor": "an operator", "reason": "a test" });
+        let url = format!("{}/v1/sessions/{session}/{verb}", self.url);
+        self.client.post(url).json(&words).send()
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Waits until the log is projected, and returns how many entries it has.

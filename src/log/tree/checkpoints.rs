@@ -61,11 +61,7 @@ impl CheckpointFile {
 
     /// Appends a checkpoint, durable when this returns.
     pub(super) fn append(&mut self, note: &Note) -> io::Result<()> {
-        let note = note.to_string();
-        let mut bytes = Vec::with_capacity(note.len() + FRAME_BYTES);
-        bytes.extend_from_slice(&u32::try_from(note.len()).unwrap_or(u32::MAX).to_le_bytes());
-        bytes.extend_from_slice(&crc32c::crc32c(note.as_bytes()).to_le_bytes());
-        bytes.extend_from_slice(note.as_bytes());
+        let bytes = checkpoint_record(note);
         self.file.write_all_at(&bytes, self.end)?;
         // If we stop here, nobody has seen it, and the next opening cuts it or shows it.
         self.file.sync_data()?;
@@ -74,8 +70,18 @@ impl CheckpointFile {
     }
 }
 
+/// Returns the bytes of a checkpoint's record.
+pub fn checkpoint_record(note: &Note) -> Vec<u8> {
+    let note = note.to_string();
+    let mut bytes = Vec::with_capacity(note.len() + FRAME_BYTES);
+    bytes.extend_from_slice(&u32::try_from(note.len()).unwrap_or(u32::MAX).to_le_bytes());
+    bytes.extend_from_slice(&crc32c::crc32c(note.as_bytes()).to_le_bytes());
+    bytes.extend_from_slice(note.as_bytes());
+    bytes
+}
+
 /// Reads the checkpoints of a file in order, as far as they are whole.
-pub fn recorded_checkpoints(path: &Path) -> io::Result<impl Iterator<Item = Note>> {
+pub fn recorded_checkpoints(path: &Path) -> io::Result<impl Iterator<Item = Note> + use<>> {
     let mut reader = BufReader::new(File::open(path)?);
     Ok(std::iter::from_fn(move || {
         let mut frame = [0; FRAME_BYTES];

@@ -14,7 +14,7 @@ mod levels;
 pub(super) mod notary;
 pub(super) mod opening;
 
-pub use checkpoints::recorded_checkpoints;
+pub use checkpoints::{checkpoint_record, recorded_checkpoints};
 use levels::Levels;
 
 use super::Log;
@@ -129,7 +129,7 @@ impl Log {
     }
 
     /// Returns every checkpoint that was ever signed, in order.
-    pub fn checkpoints(&self) -> io::Result<impl Iterator<Item = Note>> {
+    pub fn checkpoints(&self) -> io::Result<impl Iterator<Item = Note> + use<>> {
         recorded_checkpoints(&self.shared.tree.checkpoints)
     }
 

@@ -14,9 +14,12 @@ use crate::log::options::RandomError;
 /// The size of a slot.
 pub(super) const SLOT_BYTES: usize = 128;
 
-const MAGIC: [u8; 8] = *b"AVOWKEY1";
+/// The first bytes of a slot that holds a key.
+pub(in crate::log) const MAGIC: [u8; 8] = *b"AVOWKEY1";
 const NONCE_BYTES: usize = 24;
 const SECRET_BYTES: usize = 32;
+/// The bytes of a slot before its zeros.
+pub(super) const WRAPPED_BYTES: usize = 8 + NONCE_BYTES + SECRET_BYTES + 16;
 
 /// Fills a buffer with random bytes.
 pub(super) type Random = fn(&mut [u8]) -> Result<(), RandomError>;
