@@ -162,10 +162,6 @@ impl Process {
         self.client.post(url).json(&words).send()
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// Waits until the log is projected, and returns how many entries it has.
     pub(crate) fn entries(&self) -> u64 {
         let durable = || self.get("/readyz").json::<Value>().unwrap();
