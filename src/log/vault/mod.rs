@@ -15,6 +15,7 @@ mod error;
 pub mod file_system;
 mod header;
 mod inspection;
+pub mod reader;
 mod replacement;
 pub mod rotation;
 mod slot;
