@@ -38,17 +38,7 @@ impl Server {
 
     /// Starts a server in `directory` with other settings.
     pub(crate) fn start_with(directory: &Path, change: impl FnOnce(&mut Settings)) -> Self {
-        let none = |_: &str| None;
-        let sources = Sources {
-            file: None,
-            environment: &none,
-            command_line: &[],
-        };
-        let mut settings = Settings::load(&sources).unwrap();
-        settings.log.journal_segment_bytes = 1 << 20;
-        settings.log.ballast_bytes = 0;
-        settings.log.disk_free_bytes_min = 1 << 20;
-        settings.http.workers = Some(1);
+        let mut settings = settings();
         change(&mut settings);
 
         let service = Arc::new(open(directory, &settings));
@@ -136,6 +126,27 @@ impl Drop for Server {
         drop(self.stop.stop(true));
         self.thread.take().unwrap().join().unwrap();
     }
+}
+
+/// Returns the defaults, with small files.
+pub(crate) fn settings() -> Settings {
+    let none = |_: &str| None;
+    let sources = Sources {
+        file: None,
+        environment: &none,
+        command_line: &[],
+    };
+    let mut settings = Settings::load(&sources).unwrap();
+    settings.log.journal_segment_bytes = 1 << 20;
+    settings.log.ballast_bytes = 0;
+    settings.log.disk_free_bytes_min = 1 << 20;
+    settings.http.workers = Some(1);
+    settings
+}
+
+/// Opens the service of a data directory, without a server before it.
+pub(crate) fn service(directory: &Path) -> Service {
+    open(directory, &settings())
 }
 
 fn open(directory: &Path, settings: &Settings) -> Service {
