@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use avow::log::Log;
-use avow::projections::catch_up::{catch_up, catch_up_to};
+use avow::projections::catch_up::catch_up;
 use avow::projections::digest::ProjectionsDigest;
 use avow::projections::store::Projections;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
@@ -26,10 +26,13 @@ const KEYSPACES: [&str; 3] = ["sessions", "users", "listings"];
 
 fn fold(log: &Log, directory: &Path, ends: &[u64]) -> ProjectionsDigest {
     let (projections, _) = Projections::open(directory, CACHE_BYTES, log).unwrap();
-    for end in ends {
-        catch_up_to(log, &projections, SequenceNumber(*end), |_, _| {}).unwrap();
+    for end in ends.iter().chain([&u64::MAX]) {
+        let entries = |next: SequenceNumber| {
+            let left = end.saturating_sub(next.0).try_into().unwrap();
+            log.entries_from(next).take(left)
+        };
+        catch_up(&projections, entries, |_, _| {}).unwrap();
     }
-    catch_up(log, &projections, |_, _| {}).unwrap();
     projections.digest().unwrap()
 }
 

@@ -15,8 +15,11 @@ use super::tiles::Tiles;
 use crate::log::import::{Import, ImportError as WriteError, ImportedVault};
 use crate::log::keys::MasterKey;
 use crate::log::leaf::LeafError;
+use crate::log::unsealer::Unsealer;
+use crate::log::vault::VaultError;
+use crate::log::vault::reader::VaultReader;
 use crate::log::{self, Log};
-use crate::projections::catch_up::{catch_up, catch_up_to};
+use crate::projections::catch_up::catch_up;
 use crate::projections::digest::ProjectionsDigest;
 use crate::projections::store::{Projections, REDUCER_VERSION, StoreError};
 use crate::transparency::checkpoint::{SignedCheckpoint, UnauthenticCheckpoint};
@@ -93,6 +96,9 @@ pub enum ImportError {
     /// A payload is not the one that its leaf names.
     #[error("the payload of entry {0} is not the one that its leaf names")]
     OtherPayload(u64),
+    /// The vault could not be read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The log could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -169,7 +175,8 @@ pub fn import(
     } = check(&source, &manifest, &key, |done| {
         progress(&manifest, Step::Check(done))
     })?;
-    let vault = ImportedVault::read(vault, master_key, &options, (&key, last_slot))?;
+    let vault = Unsealer::new(VaultReader::open(vault)?, master_key)?;
+    let vault = ImportedVault::check(vault, &key, last_slot)?;
 
     let mut log = Import::begin(data_dir, &vault, &options)?;
     for chunk in source.chunks(true) {
@@ -208,7 +215,11 @@ fn compare(
     let directory = data_dir.join("projections");
     let (projections, _) = Projections::open(&directory, cache_bytes, &log)?;
     let sequence = SequenceNumber(manifest.projections.sequence);
-    catch_up_to(&log, &projections, sequence, |_, _| {})?;
+    let up_to_digest = |next: SequenceNumber| {
+        let left = sequence.0.saturating_sub(next.0);
+        (log.entries_from(next)).take(usize::try_from(left).unwrap_or(usize::MAX))
+    };
+    catch_up(&projections, up_to_digest, |_, _| {})?;
     let digest = projections.digest()?;
     let digest_is_comparable = manifest.projections.reducer_version == REDUCER_VERSION;
     if digest_is_comparable && digest.to_string() != manifest.projections.digest {
@@ -217,7 +228,7 @@ fn compare(
             expected: manifest.projections.digest.clone(),
         });
     }
-    catch_up(&log, &projections, |_, _| {})?;
+    catch_up(&projections, |next| log.entries_from(next), |_, _| {})?;
     Ok(Imported {
         tree,
         digest,

@@ -17,7 +17,7 @@ pub const CHUNK_ENTRIES: u64 = 256;
 /// A log to read.
 pub enum Source {
     /// The files of the service itself.
-    DataDirectory(DataDirectory),
+    DataDirectory(Box<DataDirectory>),
     /// A directory that `avow export` wrote.
     Export(Tiles),
     /// A server.
@@ -105,7 +105,8 @@ impl Source {
         }
         let path = Path::new(place);
         if path.join("log/journal").is_dir() {
-            return Ok(Self::DataDirectory(DataDirectory::open(path)?));
+            let directory = DataDirectory::open(path)?;
+            return Ok(Self::DataDirectory(Box::new(directory)));
         }
         if path.join("manifest.json").is_file() {
             return Ok(Self::Export(Tiles::of_export(path)?));
@@ -143,7 +144,7 @@ impl Source {
     pub fn chunks(&self, payloads: bool) -> Chunks<'_> {
         Chunks(match self {
             Self::DataDirectory(directory) => match directory.entries() {
-                Ok(entries) => EntriesOf::DataDirectory(entries),
+                Ok(entries) => EntriesOf::DataDirectory(Box::new(entries)),
                 Err(error) => EntriesOf::Unreadable(Some(error)),
             },
             Self::Export(tiles) | Self::Url(tiles) => EntriesOf::Tiles(tiles.bundles(payloads)),
@@ -182,7 +183,7 @@ impl Iterator for Checkpoints<'_> {
 pub struct Chunks<'source>(EntriesOf<'source>);
 
 enum EntriesOf<'source> {
-    DataDirectory(Entries),
+    DataDirectory(Box<Entries>),
     Tiles(Bundles<'source>),
     Unreadable(Option<SourceError>),
 }

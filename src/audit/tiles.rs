@@ -122,7 +122,7 @@ impl Tiles {
         Bundles {
             tiles: self,
             payloads,
-            bundles: Box::new(entry_bundles(self.size)),
+            left: Box::new(entry_bundles(self.size)),
         }
     }
 
@@ -180,16 +180,16 @@ fn damaged(place: &str, problem: &dyn std::fmt::Display) -> SourceError {
 pub(super) struct Bundles<'tiles> {
     tiles: &'tiles Tiles,
     payloads: bool,
-    bundles: Box<dyn Iterator<Item = EntryBundle>>,
+    left: Box<dyn Iterator<Item = EntryBundle>>,
 }
 
 impl Iterator for Bundles<'_> {
     type Item = Result<Chunk, SourceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let chunk = self.tiles.chunk(self.bundles.next()?, self.payloads);
+        let chunk = self.tiles.chunk(self.left.next()?, self.payloads);
         if chunk.is_err() {
-            self.bundles = Box::new(std::iter::empty());
+            self.left = Box::new(std::iter::empty());
         }
         Some(chunk)
     }

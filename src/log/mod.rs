@@ -60,6 +60,7 @@ mod subject_row;
 mod survey;
 mod tail;
 pub mod tree;
+pub mod unsealer;
 pub mod vault;
 
 pub use append::{AppendError, Appended, Stated, Statement};

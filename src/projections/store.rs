@@ -139,7 +139,8 @@ impl Projections {
         Ok((projections, Some(reason)))
     }
 
-    fn open_as_is(directory: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+    /// Opens the projections in a directory as they are, of whichever log; empty ones if there is nothing.
+    pub fn open_as_is(directory: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let database = Database::builder(directory)
             .cache_size(cache_bytes)
             .open()?;
@@ -154,8 +155,7 @@ impl Projections {
     }
 
     fn reason_to_start_afresh(&self, log: &Log) -> Result<Option<StartedAfresh>, StoreError> {
-        let version = self.meta.get(VERSION)?;
-        if version.as_deref() != Some(REDUCER_VERSION.to_be_bytes().as_slice()) {
+        if !self.is_of_this_reducer()? {
             return Ok(Some(StartedAfresh::OtherReducer));
         }
         if self.meta.get(DAMAGED)?.is_some() {
@@ -171,6 +171,12 @@ impl Projections {
             .iter()
             .any(is_readable)
             .then_some(StartedAfresh::EntryReadable))
+    }
+
+    /// Tells whether this version of the fold made what is stored.
+    pub fn is_of_this_reducer(&self) -> Result<bool, StoreError> {
+        let version = self.meta.get(VERSION)?;
+        Ok(version.as_deref() == Some(REDUCER_VERSION.to_be_bytes().as_slice()))
     }
 
     /// Returns how far the log is folded.
