@@ -24,7 +24,7 @@ use state_machine::id::{SessionId, World};
 use tempfile::{TempDir, tempdir};
 
 use crate::support::delivery::{Delivery, event};
-use crate::support::server::{Server, service};
+use crate::support::server::{Server, open_service};
 
 /// Delivers this many events, each of a session of its own.
 pub(crate) fn deliver(server: &Server, numbers: std::ops::Range<u64>) {
@@ -57,7 +57,7 @@ pub(crate) fn entries(export: &Path) -> Vec<StoredEntry> {
 
 pub(crate) fn export_of(data: &Path, with_payloads: bool) -> (TempDir, Exported) {
     let out = tempdir().unwrap();
-    let exported = export(&service(data), out.path(), with_payloads, |_, _| {}).unwrap();
+    let exported = export(&open_service(data), out.path(), with_payloads, |_, _| {}).unwrap();
     (out, exported)
 }
 
@@ -120,7 +120,7 @@ fn a_directory_that_holds_something_is_left_as_it_is() {
     let out = tempdir().unwrap();
     fs::write(out.path().join("mine"), "").unwrap();
 
-    let refused = export(&service(data.path()), out.path(), true, |_, _| {}).unwrap_err();
+    let refused = export(&open_service(data.path()), out.path(), true, |_, _| {}).unwrap_err();
 
     assert!(matches!(refused, ExportError::NotEmpty(_)), "{refused}");
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
@@ -209,7 +209,7 @@ impl ExportSource for Interrupted<'_> {
 #[test]
 fn an_export_that_breaks_off_anywhere_is_taken_for_none() {
     let data = data_with(2);
-    let service = service(data.path());
+    let service = open_service(data.path());
     let broken = |at| {
         let out = tempdir().unwrap();
         let source = Interrupted {
@@ -252,7 +252,7 @@ fn erase(service: &Service, session: &str) {
 #[test]
 fn what_is_erased_during_an_export_is_left_out_and_the_export_says_that_it_was_erased() {
     let data = data_with(3);
-    let service = service(data.path());
+    let service = open_service(data.path());
     let source = Interrupted {
         service: &service,
         calls: Cell::new(0),

@@ -22,6 +22,7 @@ mod simulate;
 pub mod simulation;
 mod sources;
 mod trace;
+mod witness;
 
 /// Turn Stripe Identity webhooks into an answer that a company can act on and prove
 ///
@@ -50,6 +51,7 @@ enum Command {
     Import(import::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
+    Witness(witness::Arguments),
 }
 
 /// What a command came to.
@@ -82,6 +84,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Import(arguments) => import::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Witness(arguments) => witness::run(&arguments),
     };
     match verdict {
         Ok(Verdict::Good) => ExitCode::SUCCESS,

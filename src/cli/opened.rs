@@ -15,6 +15,7 @@ pub(super) fn open(configuration: Configuration, advice: &str) -> anyhow::Result
         settings,
         data_dir,
         webhook_secrets,
+        witnesses: _,
         master_key,
     } = configuration;
     let shown = data_dir.display();

@@ -19,7 +19,7 @@ mod custody;
 mod dedupe;
 mod disk_space;
 mod draft;
-mod durable;
+pub(crate) mod durable;
 pub mod entry;
 mod eraser;
 mod erasure_fact;

@@ -227,6 +227,11 @@ impl Service {
         })
     }
 
+    /// Returns the log, for those who prove what it holds.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// Returns whether the service can do its work.
     pub fn health(&self) -> Health {
         Health {

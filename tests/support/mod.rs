@@ -3,7 +3,11 @@
 pub(crate) mod delivery;
 pub(crate) mod ledger;
 pub(crate) mod log;
+pub(crate) mod mirror;
 pub(crate) mod process;
 pub(crate) mod seed;
 pub(crate) mod server;
 pub(crate) mod strace;
+pub(crate) mod tools;
+pub(crate) mod traces;
+pub(crate) mod witness;
