@@ -15,6 +15,7 @@ mod keys;
 mod opened;
 mod output;
 mod progress;
+mod replay;
 mod serve;
 mod server;
 mod signal;
@@ -49,6 +50,7 @@ enum Command {
     Digest(digest::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
+    Replay(replay::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
     Witness(witness::Arguments),
@@ -82,6 +84,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Digest(arguments) => digest::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Witness(arguments) => witness::run(&arguments),
