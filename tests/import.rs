@@ -67,7 +67,7 @@ fn an_imported_log_can_be_exported_again_with_the_same_root() {
     assert_eq!(reexported, exported);
 }
 
-fn files_under(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_under(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

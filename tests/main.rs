@@ -30,6 +30,7 @@ mod overload;
 mod paging;
 mod privacy;
 mod projections;
+mod replay;
 mod residue;
 mod restart;
 mod sessions;

@@ -42,7 +42,10 @@ struct EventRow<'event> {
 #[derive(Debug, Serialize)]
 struct TransitionRow {
     row: &'static str,
-    mark: char,
+    mark: &'static str,
+    /// The same as the transition table has it.
+    #[serde(skip)]
+    sign: char,
     from: &'static str,
     to: &'static str,
     meaning: &'static str,
@@ -108,7 +111,12 @@ impl TransitionRow {
     fn of(transition: &Transition) -> Self {
         Self {
             row: transition.row,
-            mark: transition.mark.sign(),
+            mark: match transition.mark {
+                Mark::Expected => "expected",
+                Mark::Inferred => "inferred",
+                Mark::Anomaly(_) => "anomaly",
+            },
+            sign: transition.mark.sign(),
             from: transition.from.as_str(),
             to: transition.to.as_str(),
             meaning: transition.meaning,
@@ -156,14 +164,14 @@ impl Display for StepRow<'_> {
         }
         if let Some(row) = &self.transition {
             let TransitionRow {
-                mark,
+                sign,
                 row: id,
                 from,
                 to: target,
                 meaning,
                 ..
             } = row;
-            writeln!(to, "    {mark} {id}: {from} → {target}")?;
+            writeln!(to, "    {sign} {id}: {from} → {target}")?;
             writeln!(to, "      {meaning}")?;
         }
         self.changes.iter().try_for_each(

@@ -1,6 +1,9 @@
 //! A session while its entries are replayed: folded anew with each of them.
 
+use state_machine::anomaly::Anomaly;
+use state_machine::attempt::{Attempt, Decline, Outcome};
 use state_machine::history::{Arrival, History, Recorded};
+use state_machine::id::ErrorCode;
 use state_machine::session::{Redaction, Session, explain, project};
 use state_machine::transition::Transition;
 
@@ -67,11 +70,8 @@ impl ReplayedSession {
         let entry =
             |sequence: Option<_>| text(sequence.map(|sequence| format!("entry {sequence}")));
         let state = &session.state;
-        let last_error = state.last_error().map(|last| {
-            let code = last.error.code.as_ref();
-            code.map_or("without a code", |code| code.as_str())
-                .to_owned()
-        });
+        let last_error = state.last_error();
+        let last_error = last_error.map(|last| code_text(last.error.code.as_ref()).to_owned());
         let tag = session.user.as_ref().map(|user| tag_text(&user.tag.0));
         let report = session.report.as_ref().map(ToString::to_string);
         [
@@ -80,15 +80,45 @@ impl ReplayedSession {
             ("last_error", text(last_error)),
             ("user", text(tag)),
             ("report", text(report)),
-            ("attempts", session.attempts.len().to_string()),
-            ("declines", session.declines.len().to_string()),
-            ("anomalies", session.anomalies.len().to_string()),
+            ("attempts", list(session.attempts.iter().map(attempt))),
+            ("declines", list(session.declines.iter().map(decline))),
+            ("anomalies", list(session.anomalies.iter().map(rule))),
             ("redaction", redaction(session.redaction).to_owned()),
             ("reversed", session.reversed.to_string()),
             ("hold", entry(custody.hold)),
             ("erasure", entry(custody.erasure)),
             ("erased", entry(custody.done)),
         ]
+    }
+}
+
+fn attempt(attempt: &Attempt) -> String {
+    match &attempt.outcome {
+        Outcome::InProgress => "in_progress".to_owned(),
+        Outcome::Failed { code, .. } => format!("failed {}", code_text(code.as_ref())),
+        Outcome::Verified { .. } => "verified".to_owned(),
+        Outcome::Unknown => "unknown".to_owned(),
+    }
+}
+
+fn decline(decline: &Decline) -> String {
+    code_text(decline.error.code.as_ref()).to_owned()
+}
+
+fn rule(anomaly: &Anomaly) -> String {
+    anomaly.rule.as_str().to_owned()
+}
+
+fn code_text(code: Option<&ErrorCode>) -> &str {
+    code.map_or("without a code", ErrorCode::as_str)
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = items.collect();
+    if items.is_empty() {
+        "-".to_owned()
+    } else {
+        items.join(", ")
     }
 }
 
