@@ -16,6 +16,7 @@ mod keys;
 mod opened;
 mod output;
 mod progress;
+mod replay;
 mod serve;
 mod server;
 mod signal;
@@ -52,6 +53,7 @@ enum Command {
     Export(export::Arguments),
     Import(import::Arguments),
     Audit(audit::Arguments),
+    Replay(replay::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
     Witness(witness::Arguments),
@@ -105,6 +107,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Witness(arguments) => witness::run(&arguments),

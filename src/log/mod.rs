@@ -3,7 +3,7 @@
 //! The journal is the commit point. sled, the index and the head file follow it, and each can be had again
 //! from the others: sled and the index from the journal, the journal's old parts from sled.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
@@ -36,6 +36,7 @@ mod journal;
 mod key_ring;
 pub mod keys;
 pub mod leaf;
+mod lock;
 mod open_error;
 mod options;
 pub(crate) mod panic_guard;
@@ -74,6 +75,7 @@ use index_building::UpToDate;
 use journal::Journal;
 use key_ring::KeyRing;
 use keys::{LogKeys, MasterKey};
+use lock::lock;
 pub use open_error::{MissingEntries, OpenError, Repair, Repairs};
 pub use options::{JournalRetention, Options, Random, RandomError};
 use paths::Paths;
@@ -260,19 +262,4 @@ fn open_vault(
         log,
         options.random,
     )?)
-}
-
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let lock = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(error.into()),
-    }
 }

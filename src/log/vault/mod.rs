@@ -5,7 +5,7 @@
 //! keys back: the header tells, and the log destroys them again.
 
 use std::fs::{File, Permissions};
-use std::io::{self, Seek};
+use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -87,24 +87,6 @@ impl Vault {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let vault = Self::of(file, path, master, random)?;
-        // Not before: what lies beside a vault that does not open may be all there is.
-        replacement.destroy_leftovers()?;
-        // Who wrote last may have been killed before its sync; what is read here must not be lost in a power cut.
-        vault.sync()?;
-        Ok(Some(vault))
-    }
-
-    /// Opens a copy of a vault that somebody keeps, for reading alone.
-    pub(super) fn read_only(
-        path: &Path,
-        master: &MasterKey,
-        random: Random,
-    ) -> Result<Self, VaultError> {
-        Self::of(File::open(path)?, path, master, random)
-    }
-
-    fn of(file: File, path: &Path, master: &MasterKey, random: Random) -> Result<Self, VaultError> {
         let header = Header::read(&file)?.ok_or_else(|| VaultError::Damaged {
             path: path.to_owned(),
         })?;
@@ -118,17 +100,11 @@ impl Vault {
             sync_failed: Mutex::new(false),
         };
         vault.check_master_key()?;
-        Ok(vault)
-    }
-
-    /// Writes what is in the file to another, as it is.
-    pub(super) fn copy_to(&self, path: &Path) -> io::Result<()> {
-        let mut own = &self.file;
-        own.rewind()?;
-        create_whole(path, |mut file| {
-            keep_from_others(file)?;
-            io::copy(&mut own, &mut file).map(drop)
-        })
+        // Not before: what lies beside a vault that does not open may be all there is.
+        replacement.destroy_leftovers()?;
+        // Who wrote last may have been killed before its sync; what is read here must not be lost in a power cut.
+        vault.sync()?;
+        Ok(Some(vault))
     }
 
     /// Returns the log that the vault belongs to.
