@@ -22,3 +22,4 @@ pub mod service;
 pub mod stripe;
 pub mod system;
 pub mod transparency;
+pub mod witness;

@@ -212,7 +212,7 @@ fn a_witness_s_answer_is_added_to_the_checkpoint() {
     let mut signed = SignedCheckpoint::sign(tree(), &log_key());
     let witness = GO_WITNESS_KEY.parse().unwrap();
 
-    let added = signed.add_cosignatures(GO_COSIGNATURE, &witness);
+    let added = signed.add_cosignature(GO_COSIGNATURE, &witness);
 
     assert_eq!(added, Ok(GO_COSIGNED_AT));
     assert_eq!(
@@ -225,7 +225,7 @@ fn a_witness_s_answer_is_added_to_the_checkpoint() {
     );
 
     assert_eq!(
-        signed.add_cosignatures(GO_COSIGNATURE, &witness),
+        signed.add_cosignature(GO_COSIGNATURE, &witness),
         Ok(GO_COSIGNED_AT)
     );
     assert_eq!(signed.note().signatures().len(), 2);
@@ -261,7 +261,7 @@ fn nothing_but_the_cosignature_of_the_witness_is_added_from_its_answer() {
     ];
     for (answer, expected, signatures) in rows {
         let mut signed = signed.clone();
-        let added = signed.add_cosignatures(&answer, witness.verifier_key());
+        let added = signed.add_cosignature(&answer, witness.verifier_key());
         assert_eq!(added, expected, "{answer}");
         assert_eq!(signed.note().signatures().len(), signatures, "{answer}");
     }
@@ -274,7 +274,7 @@ fn of_several_cosignatures_by_a_witness_the_latest_counts() {
     for time in [5, 9, 7] {
         let line = signed.cosign(&witness, Timestamp(time)).unwrap();
         signed
-            .add_cosignatures(&format!("{line}\n"), witness.verifier_key())
+            .add_cosignature(&format!("{line}\n"), witness.verifier_key())
             .unwrap();
     }
 
@@ -282,6 +282,19 @@ fn of_several_cosignatures_by_a_witness_the_latest_counts() {
         cosigned_at(signed.note(), witness.verifier_key()),
         Ok(Some(Timestamp(9)))
     );
+}
+
+#[test]
+fn an_answer_adds_one_cosignature_so_that_a_witness_leaves_room_for_the_others() {
+    let mut signed = SignedCheckpoint::sign(tree(), &log_key());
+    let witness = witness_key("witness.example");
+    let cosign = |time| signed.cosign(&witness, Timestamp(time)).unwrap();
+    let answer: String = [5, 9, 7].map(|time| format!("{}\n", cosign(time))).concat();
+
+    let added = signed.add_cosignature(&answer, witness.verifier_key());
+
+    assert_eq!(added, Ok(Timestamp(9)));
+    assert_eq!(signed.note().signatures().len(), 2);
 }
 
 #[test]

@@ -255,7 +255,7 @@ fn checkpoint(cosigners: &[u8]) -> SignedCheckpoint {
         let witness = witness_key(*seed);
         let line = signed.cosign(&witness, Timestamp((*seed).into())).unwrap();
         signed
-            .add_cosignatures(&format!("{line}\n"), witness.verifier_key())
+            .add_cosignature(&format!("{line}\n"), witness.verifier_key())
             .unwrap();
     }
     signed

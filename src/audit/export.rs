@@ -11,16 +11,18 @@ use std::time::Duration;
 use super::export_directory::ExportDirectory;
 use super::export_entries::ExportEntries;
 use super::manifest::{CHECKPOINT, CHECKPOINTS, FORMAT, Manifest, Projected};
-use super::source::{SourceError, StoredEntry};
+use super::source::SourceError;
 use crate::log::leaf::LeafError;
-use crate::log::tree::PayloadReadError;
 use crate::log::vault::VaultError;
-use crate::projections::store::StoreError;
+use crate::service::evidence::EvidenceError;
+use crate::service::read::ReadError;
+use crate::transparency::bundle::{self, BundleError};
 use crate::transparency::checkpoint::{SignedCheckpoint, UnauthenticCheckpoint};
 use crate::transparency::export::ManifestHash;
 use crate::transparency::hash::TreeHead;
 use crate::transparency::key::VerifierKey;
 use crate::transparency::note::Note;
+use crate::transparency::payload_bundle;
 use crate::transparency::tile::{EntryBundle, entry_bundles};
 
 /// How long to wait for a checkpoint that covers more.
@@ -38,12 +40,10 @@ pub trait ExportSource {
     fn checkpoint(&self) -> Result<Note, ExportError>;
     /// Writes every checkpoint up to a size, as the log keeps them.
     fn write_checkpoints(&self, through: u64, to: &mut dyn Write) -> Result<(), ExportError>;
-    /// Returns the entries of a bundle, without their payloads if those are not wanted.
-    fn entries(
-        &self,
-        bundle: EntryBundle,
-        with_payloads: bool,
-    ) -> Result<Vec<StoredEntry>, ExportError>;
+    /// Returns the bytes of an entry bundle.
+    fn leaves(&self, bundle: EntryBundle) -> Result<Vec<u8>, ExportError>;
+    /// Returns the bytes of the payloads of a bundle's entries.
+    fn payloads(&self, bundle: EntryBundle) -> Result<Vec<u8>, ExportError>;
     /// Has the log sign a manifest.
     fn sign(&self, manifest: &ManifestHash) -> Result<Note, ExportError>;
 }
@@ -67,16 +67,19 @@ pub enum ExportError {
     Source(#[from] SourceError),
     /// The log could not be read.
     #[error(transparent)]
-    Log(#[from] PayloadReadError),
+    Log(#[from] EvidenceError),
     /// The projections could not be read.
     #[error(transparent)]
-    Projections(#[from] StoreError),
+    Projections(#[from] ReadError),
     /// The log's key could not be had.
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// The checkpoint is not the log's.
     #[error(transparent)]
     Checkpoint(#[from] UnauthenticCheckpoint),
+    /// A bundle has more or less than its entries.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// A leaf cannot be read.
     #[error("entry {sequence}: {cause}")]
     Leaf {
@@ -181,8 +184,20 @@ fn copy(
 ) -> Result<(), ExportError> {
     let begun = entries.head().size;
     for bundle in entry_bundles(size).skip_while(|bundle| bundle.entries().end <= begun) {
-        let stored = source.entries(bundle, entries.with_payloads())?;
-        for (sequence, entry) in bundle.entries().zip(&stored) {
+        let leaves = source.leaves(bundle)?;
+        let payloads = if entries.with_payloads() {
+            source.payloads(bundle)?
+        } else {
+            Vec::new()
+        };
+        let sealed = if entries.with_payloads() {
+            payload_bundle::payloads(bundle, &payloads)?
+        } else {
+            Vec::new()
+        };
+        let sealed = sealed.into_iter().chain(std::iter::repeat(&[][..]));
+        let stored = bundle::leaves(bundle, &leaves)?.into_iter().zip(sealed);
+        for (sequence, entry) in bundle.entries().zip(stored) {
             if sequence >= begun {
                 entries.append(entry, files)?;
             }

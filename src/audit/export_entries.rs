@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::export::ExportError;
 use super::export_directory::ExportDirectory;
-use super::source::{CHUNK_ENTRIES, StoredEntry};
+use super::source::CHUNK_ENTRIES;
 use crate::log::entry::{ErasureDoneFact, Fact, Leaf};
 use crate::log::vault::KeySlot;
 use crate::transparency::bundle::put_leaf;
@@ -55,10 +55,9 @@ impl ExportEntries {
     /// Appends an entry, and writes what it completes.
     pub(super) fn append(
         &mut self,
-        entry: &StoredEntry,
+        (leaf, sealed): (&[u8], &[u8]),
         directory: &mut ExportDirectory,
     ) -> Result<(), ExportError> {
-        let StoredEntry { leaf, sealed } = entry;
         let sequence = self.frontier.size();
         put_leaf(&mut self.leaves, leaf).map_err(|_| ExportError::LeafTooLong { sequence })?;
         if self.with_payloads {

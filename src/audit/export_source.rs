@@ -5,76 +5,52 @@ use std::io::Write;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use state_machine::id::SequenceNumber;
 
 use super::export::{ExportError, ExportSource};
 use super::manifest::{CHECKPOINT, CHECKPOINTS, Projected};
-use super::source::{SourceError, StoredEntry};
+use super::source::SourceError;
 use super::web::Web;
-use crate::log::Log;
 use crate::log::tree::checkpoint_record;
 use crate::projections::digest::ProjectionsDigest;
-use crate::projections::store::{Projections, REDUCER_VERSION};
-use crate::transparency::bundle::leaves;
+use crate::projections::store::REDUCER_VERSION;
+use crate::service::Service;
 use crate::transparency::export::ManifestHash;
 use crate::transparency::key::VerifierKey;
 use crate::transparency::note::Note;
-use crate::transparency::payload_bundle::{self, payloads};
+use crate::transparency::payload_bundle;
 use crate::transparency::tile::EntryBundle;
 
-/// A log that this process has opened, and its projections, which have caught up.
-pub struct OpenLog<'log> {
-    /// The log.
-    pub log: &'log Log,
-    /// Its projections.
-    pub projections: &'log Projections,
-}
-
-impl ExportSource for OpenLog<'_> {
+impl ExportSource for Service {
     fn verifier_key(&self) -> Result<VerifierKey, ExportError> {
-        Ok(self.log.verifier_key().clone())
+        Ok(Self::verifier_key(self).clone())
     }
 
     fn projected(&self) -> Result<Projected, ExportError> {
-        Ok(self.projections.digest()?.into())
+        Ok(self.digest()?.into())
     }
 
     fn checkpoint(&self) -> Result<Note, ExportError> {
-        Ok(self.log.published_checkpoint().as_ref().clone())
+        Ok(self.published_checkpoint().as_ref().clone())
     }
 
     fn write_checkpoints(&self, through: u64, to: &mut dyn Write) -> Result<(), ExportError> {
         let io = |source| ExportError::io(CHECKPOINTS.as_ref(), source);
-        for note in self.log.checkpoints_through(through).map_err(io)? {
+        for note in self.checkpoints_through(through).map_err(io)? {
             to.write_all(&checkpoint_record(&note)).map_err(io)?;
         }
         Ok(())
     }
 
-    fn entries(
-        &self,
-        bundle: EntryBundle,
-        with_payloads: bool,
-    ) -> Result<Vec<StoredEntry>, ExportError> {
-        let read = |sequence| {
-            let entry = self.log.sealed_entry(SequenceNumber(sequence))?;
-            Ok(entry.map(|entry| StoredEntry {
-                leaf: entry.leaf.encode(),
-                sealed: if with_payloads {
-                    entry.sealed
-                } else {
-                    Vec::new()
-                },
-            }))
-        };
-        bundle
-            .entries()
-            .filter_map(|sequence| read(sequence).transpose())
-            .collect()
+    fn leaves(&self, bundle: EntryBundle) -> Result<Vec<u8>, ExportError> {
+        Ok(self.entry_bundle(bundle)?)
+    }
+
+    fn payloads(&self, bundle: EntryBundle) -> Result<Vec<u8>, ExportError> {
+        Ok(self.payload_bundle(bundle)?)
     }
 
     fn sign(&self, manifest: &ManifestHash) -> Result<Note, ExportError> {
-        Ok(self.log.sign_export(manifest)?)
+        Ok(self.sign_export(manifest)?)
     }
 }
 
@@ -99,6 +75,13 @@ struct LogAnswer {
 
 /// What a server says of its projections.
 #[derive(Deserialize)]
+struct DigestAnswer {
+    #[serde(flatten)]
+    projected: Projected,
+}
+
+/// What a server has signed.
+#[derive(Deserialize)]
 struct SignedAnswer {
     note: String,
 }
@@ -112,15 +95,15 @@ impl Server {
 
 impl ExportSource for Server {
     fn verifier_key(&self) -> Result<VerifierKey, ExportError> {
-        let answer: LogAnswer = parsed("v1/log", &self.get("v1/log")?)?;
-        answer
-            .vkey
-            .parse()
-            .map_err(|error| unusable("v1/log", &error))
+        const PATH: &str = "v1/log";
+        let answer: LogAnswer = parsed(PATH, &self.get(PATH)?)?;
+        answer.vkey.parse().map_err(|error| unusable(PATH, &error))
     }
 
     fn projected(&self) -> Result<Projected, ExportError> {
-        parsed("v1/digest", &self.get("v1/digest")?)
+        const PATH: &str = "v1/digest";
+        let answer: DigestAnswer = parsed(PATH, &self.get(PATH)?)?;
+        Ok(answer.projected)
     }
 
     fn checkpoint(&self) -> Result<Note, ExportError> {
@@ -132,30 +115,12 @@ impl ExportSource for Server {
         Ok(self.0.get_into(&path, to).map_err(SourceError::from)?)
     }
 
-    fn entries(
-        &self,
-        bundle: EntryBundle,
-        with_payloads: bool,
-    ) -> Result<Vec<StoredEntry>, ExportError> {
-        let path = bundle.to_string();
-        let bytes = self.get(&path)?;
-        let leaves = leaves(bundle, &bytes).map_err(|error| unusable(&path, &error))?;
-        let mut entries: Vec<_> = leaves
-            .into_iter()
-            .map(|leaf| StoredEntry {
-                leaf: leaf.to_vec(),
-                sealed: Vec::new(),
-            })
-            .collect();
-        if with_payloads {
-            let path = format!("v1/log/{}", payload_bundle::path(bundle));
-            let bytes = self.get(&path)?;
-            let payloads = payloads(bundle, &bytes).map_err(|error| unusable(&path, &error))?;
-            for (entry, sealed) in entries.iter_mut().zip(payloads) {
-                entry.sealed = sealed.to_vec();
-            }
-        }
-        Ok(entries)
+    fn leaves(&self, bundle: EntryBundle) -> Result<Vec<u8>, ExportError> {
+        self.get(&bundle.to_string())
+    }
+
+    fn payloads(&self, bundle: EntryBundle) -> Result<Vec<u8>, ExportError> {
+        self.get(&format!("v1/log/{}", payload_bundle::path(bundle)))
     }
 
     fn sign(&self, manifest: &ManifestHash) -> Result<Note, ExportError> {

@@ -8,9 +8,15 @@ mod audit;
 mod config;
 mod custody;
 mod demo;
+mod digest;
 mod doctor;
+mod export;
+mod import;
 mod keys;
+mod opened;
 mod output;
+mod progress;
+mod replay;
 mod serve;
 mod server;
 mod signal;
@@ -18,6 +24,7 @@ mod simulate;
 pub mod simulation;
 mod sources;
 mod trace;
+mod witness;
 
 /// Turn Stripe Identity webhooks into an answer that a company can act on and prove
 ///
@@ -42,9 +49,14 @@ enum Command {
     Hold(custody::Hold),
     Release(custody::Release),
     Doctor(doctor::Arguments),
+    Digest(digest::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
     Audit(audit::Arguments),
+    Replay(replay::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
+    Witness(witness::Arguments),
 }
 
 /// What a command came to.
@@ -91,9 +103,14 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Hold(arguments) => custody::hold(&arguments),
         Command::Release(arguments) => custody::release(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Digest(arguments) => digest::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Witness(arguments) => witness::run(&arguments),
     };
     match verdict {
         Ok(verdict) => verdict.exit_code(),

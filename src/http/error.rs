@@ -49,15 +49,15 @@ impl Error {
         }
     }
 
+    /// Says that the log keeps nothing of a session.
+    pub(super) fn nothing_kept() -> Self {
+        Self::missing("id", "nothing is kept of such a session of this world")
+    }
+
     /// Says that there is nothing under a path.
     pub(super) fn path_unknown() -> Self {
         let message = "there is no such path";
         Self::new(StatusCode::NOT_FOUND, "path_unknown", message)
-    }
-
-    /// Says that the log keeps nothing of a session.
-    pub(super) fn nothing_kept() -> Self {
-        Self::missing("id", "nothing is kept of such a session of this world")
     }
 
     /// Says that the request may succeed later.

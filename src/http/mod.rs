@@ -4,8 +4,10 @@ mod anomalies;
 mod answer;
 mod body;
 pub mod custody;
+mod digest;
 mod entries;
 mod error;
+mod exports;
 mod facts;
 mod health;
 mod parameters;
@@ -123,7 +125,13 @@ fn routes(config: &mut ServiceConfig) {
             web::post().to(custody::release),
         ))
         .service(at("/v1/anomalies", web::get().to(anomalies::list)))
+        .service(at("/v1/digest", web::get().to(digest::show)))
         .service(at("/v1/log", web::get().to(entries::head)))
+        .service(at(
+            "/v1/log/checkpoints",
+            web::get().to(exports::checkpoints),
+        ))
+        .service(at("/v1/log/exports", web::post().to(exports::sign)))
         .service(at(
             "/v1/log/entries/{sequence}",
             web::get().to(entries::show),

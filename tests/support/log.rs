@@ -4,14 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
-use avow::log::entry::Entry;
+use avow::log::entry::{Entry, SubjectName};
 use avow::log::keys::MasterKey;
-use avow::log::{AppendError, Appended, Log, OpenError, Options, Prepared, RandomError, Repairs};
+use avow::log::{
+    AppendError, Appended, Log, OpenError, Options, Prepared, RandomError, Repairs, Stated,
+    Statement, Words,
+};
 use avow::stripe::decode::{Decoded, decode};
 use avow::stripe::secret::Secrets;
 use avow::stripe::signature::{AuthenticatedPayload, Delivery, authenticate, sign};
 use avow::stripe::user_reference::UserReferenceSource;
-use state_machine::id::SequenceNumber;
+use state_machine::id::{SequenceNumber, SessionId, World};
 use state_machine::time::{ReceivedAt, Timestamp};
 use tempfile::TempDir;
 
@@ -38,6 +41,25 @@ impl Home {
             directory: TempDir::new().unwrap(),
             options,
         }
+    }
+
+    /// Returns a home in memory, where there is room for one: a law needs many, and no disk.
+    pub(crate) fn in_memory() -> Self {
+        let in_memory = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+        Self {
+            directory: in_memory.unwrap(),
+            ..Self::new()
+        }
+    }
+
+    /// Returns the data directory: the log's, and its vault beside it.
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Returns the data directory that the log lies in.
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -240,6 +262,42 @@ pub(crate) fn assert_holds_events(log: &Log, count: u64) {
         assert_eq!(entry.leaf.sequence, SequenceNumber(number));
         assert_eq!(body_of(log, entry), numbered_body(number));
     }
+}
+
+/// States something about a subject, and waits for what became of it.
+pub(crate) fn state(
+    log: &Log,
+    name: SubjectName,
+    statement: Statement,
+) -> Result<Stated, AppendError> {
+    let (subject, _) = log.subject(name).unwrap().expect("something is kept of it");
+    let words = Words {
+        actor: "an operator".to_owned(),
+        reason: "a test".to_owned(),
+    };
+    let (sender, answer) = mpsc::channel();
+    let reply = move |stated| sender.send(stated).unwrap();
+    log.state(subject, statement, &words, reply).unwrap();
+    answer.recv().expect("it is answered")
+}
+
+/// Erases a session, and returns the entry that says so.
+pub(crate) fn erase(log: &Log, session: &str) -> SequenceNumber {
+    match state(log, session_name(session), Statement::Erase).unwrap() {
+        Stated::Erased { done, .. } => done,
+        other @ (Stated::Held(_) | Stated::Released(_) | Stated::Waiting { .. }) => {
+            panic!("{session} is not erased: {other:?}")
+        }
+    }
+}
+
+/// Returns the name of a session of the platform's test mode.
+pub(crate) fn session_name(session: &str) -> SubjectName {
+    let world = World {
+        livemode: false,
+        account: None,
+    };
+    SubjectName::Session(world, SessionId::parse(session).unwrap())
 }
 
 pub(crate) fn body_of(log: &Log, entry: &Entry) -> String {

@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::delivery::Delivery;
 use super::server::{MASTER_KEY, SECRET};
@@ -99,6 +100,14 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Returns what it has said on stderr so far.
+    pub(crate) fn said(&self) -> String {
+        let mut said = vec![0; usize::try_from(self.stderr.metadata().unwrap().len()).unwrap()];
+        // Its own place in the file is where the process goes on to write.
+        self.stderr.read_exact_at(&mut said, 0).unwrap();
+        String::from_utf8(said).unwrap()
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Ended {
         let status = self.child.wait().unwrap();
@@ -124,9 +133,19 @@ impl Process {
             .send()
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) fn get(&self, path: &str) -> Response {
         let url = format!("{}{path}", self.url);
         self.client.get(url).send().unwrap()
+    }
+
+    /// Sends a body; what breaks off the connection is an error.
+    pub(crate) fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> reqwest::Result<Response> {
+        let url = format!("{}{path}", self.url);
+        self.client.post(url).body(body.into()).send()
     }
 
     /// Asks for what has to be there.
@@ -134,6 +153,13 @@ impl Process {
         let response = self.get(path);
         assert_eq!(response.status(), 200, "{path}");
         response.json().unwrap()
+    }
+
+    /// States something of a session; what breaks off the connection is an error.
+    pub(crate) fn state(&self, session: &str, verb: &str) -> reqwest::Result<Response> {
+        let words = json!({ "actor": "an operator", "reason": "a test" });
+        let url = format!("{}/v1/sessions/{session}/{verb}", self.url);
+        self.client.post(url).json(&words).send()
     }
 
     /// Waits until the log is projected, and returns how many entries it has.
@@ -151,7 +177,9 @@ impl Process {
         let mut items: Vec<Value> = Vec::new();
         loop {
             let after = items.last().map_or_else(String::new, |last| {
-                format!("&starting_after={}", last["id"].as_str().unwrap())
+                // An erased user has no id to go on from.
+                let place = last.get("tag").unwrap_or(&last["id"]);
+                format!("&starting_after={}", place.as_str().unwrap())
             });
             let page = self.read(&format!("{path}?limit=100{after}"));
             items.extend(page["data"].as_array().unwrap().iter().cloned());

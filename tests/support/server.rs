@@ -36,22 +36,25 @@ impl Server {
         Self::start_with(directory, |_| {})
     }
 
+    /// Starts a server in `directory` under another master key.
+    pub(crate) fn start_under(directory: &Path, master_key: &str) -> Self {
+        Self::start_with_both(directory, master_key, |_| {})
+    }
+
     /// Starts a server in `directory` with other settings.
     pub(crate) fn start_with(directory: &Path, change: impl FnOnce(&mut Settings)) -> Self {
-        let none = |_: &str| None;
-        let sources = Sources {
-            file: None,
-            environment: &none,
-            command_line: &[],
-        };
-        let mut settings = Settings::load(&sources).unwrap();
-        settings.log.journal_segment_bytes = 1 << 20;
-        settings.log.ballast_bytes = 0;
-        settings.log.disk_free_bytes_min = 1 << 20;
-        settings.http.workers = Some(1);
+        Self::start_with_both(directory, MASTER_KEY, change)
+    }
+
+    fn start_with_both(
+        directory: &Path,
+        master_key: &str,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let mut settings = settings();
         change(&mut settings);
 
-        let service = Arc::new(open(directory, &settings));
+        let service = Arc::new(open(directory, master_key, &settings));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let options = settings.http_options(avow::system::now);
@@ -117,13 +120,19 @@ impl Server {
     }
 
     /// Asks for a path that knows no worlds.
+    pub(crate) fn get_plain(&self, path: &str) -> Response {
+        self.client.get(self.url(path)).send().unwrap()
+    }
+
+    /// Asks for JSON under a path that knows no worlds.
     pub(crate) fn read_plain(&self, path: &str) -> Value {
-        self.client
-            .get(self.url(path))
-            .send()
-            .unwrap()
-            .json()
-            .unwrap()
+        self.get_plain(path).json().unwrap()
+    }
+
+    /// States something of a session of the test-mode world.
+    pub(crate) fn state(&self, session: &str, verb: &str, words: &Value) -> Response {
+        let url = self.url(&format!("/v1/sessions/{session}/{verb}?livemode=false"));
+        self.client.post(url).json(words).send().unwrap()
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -138,10 +147,31 @@ impl Drop for Server {
     }
 }
 
-fn open(directory: &Path, settings: &Settings) -> Service {
+/// Opens the service of a directory that no server holds, as a server would.
+pub(crate) fn open_service(directory: &Path) -> Service {
+    open(directory, MASTER_KEY, &settings())
+}
+
+/// Returns the defaults, with small files.
+pub(crate) fn settings() -> Settings {
+    let none = |_: &str| None;
+    let sources = Sources {
+        file: None,
+        environment: &none,
+        command_line: &[],
+    };
+    let mut settings = Settings::load(&sources).unwrap();
+    settings.log.journal_segment_bytes = 1 << 20;
+    settings.log.ballast_bytes = 0;
+    settings.log.disk_free_bytes_min = 1 << 20;
+    settings.http.workers = Some(1);
+    settings
+}
+
+fn open(directory: &Path, master_key: &str, settings: &Settings) -> Service {
     let options = settings.service_options(
         Secrets::parse(SECRET).unwrap(),
-        MasterKey::parse(MASTER_KEY).unwrap(),
+        MasterKey::parse(master_key).unwrap(),
         avow::system::fill_random,
         avow::system::now,
     );

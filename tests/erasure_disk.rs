@@ -1,0 +1,143 @@
+//! The raw image of the file system beneath the log: nothing of an erased key lies in a block that no file names.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use avow::log::vault::file_system::in_place_warning;
+use avow::log::{Log, Options};
+use tempfile::{TempDir, tempdir};
+
+use crate::support::log::{
+    MASTER_KEY, append, append_events, erase, event_body, master_key, random, session_name, state,
+};
+use crate::support::traces::{FIRST_SLOT, found_in, traces_of_key};
+
+const IMAGE_BYTES: u64 = 96 * 1024 * 1024;
+
+/// An ext4 of its own, mounted until it is dropped.
+struct Disk {
+    directory: TempDir,
+}
+
+impl Disk {
+    /// Makes and mounts one, or says aloud that this cannot be done here.
+    fn mounted() -> Option<Self> {
+        let disk = Self {
+            directory: tempdir().unwrap(),
+        };
+        fs::create_dir(disk.mount_point()).unwrap();
+        File::create(disk.image())
+            .unwrap()
+            .set_len(IMAGE_BYTES)
+            .unwrap();
+        let made = succeeds(Command::new("mkfs.ext4").arg("-q").arg(disk.image()));
+        if made && disk.mount() {
+            return Some(disk);
+        }
+        // Past the test harness, which would keep what a passing test prints to itself.
+        let skipped = "\nSKIPPED: an image of ext4 can be mounted by root alone, with mkfs.ext4 and a loop device\n\n";
+        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+        None
+    }
+
+    fn mount(&self) -> bool {
+        succeeds(
+            Command::new("mount")
+                .args(["-o", "loop"])
+                .arg(self.image())
+                .arg(self.mount_point()),
+        )
+    }
+
+    /// Returns the image with everything that was written in it.
+    fn synced_image(&self) -> PathBuf {
+        assert!(succeeds(Command::new("umount").arg(self.mount_point())));
+        self.image()
+    }
+
+    fn image(&self) -> PathBuf {
+        self.directory.path().join("image")
+    }
+
+    fn mount_point(&self) -> PathBuf {
+        self.directory.path().join("mounted")
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // It may be unmounted already.
+        succeeds(
+            Command::new("umount")
+                .arg(self.mount_point())
+                .stderr(Stdio::null()),
+        );
+    }
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn open(data_dir: &Path) -> Log {
+    let options = Options {
+        journal_segment_bytes: 256 * 1024,
+        disk_free_bytes_min: 0,
+        ballast_bytes: 0,
+        ..Options::new(random, avow::system::now)
+    };
+    Log::open(&data_dir.join("log"), &master_key(), options)
+        .unwrap()
+        .0
+}
+
+#[test]
+fn no_block_of_the_disk_holds_a_key_that_was_erased() {
+    let Some(disk) = Disk::mounted() else {
+        return;
+    };
+    let data_dir = disk.mount_point().join("data");
+    fs::create_dir(&data_dir).unwrap();
+    assert_eq!(in_place_warning(&data_dir).unwrap(), None);
+    let log = open(&data_dir);
+    append_events(&log, 0..40);
+    log.close();
+    let by_operator = traces_of_key(&data_dir, MASTER_KEY, FIRST_SLOT);
+    let by_event = traces_of_key(&data_dir, MASTER_KEY, FIRST_SLOT + 1);
+    let kept = traces_of_key(&data_dir, MASTER_KEY, FIRST_SLOT + 2);
+    let image = disk.synced_image();
+    for traces in [&by_operator, &by_event] {
+        assert_eq!(
+            found_in(&image, &traces[4..]).len(),
+            3,
+            "the search finds what is there"
+        );
+    }
+
+    assert!(disk.mount());
+    let log = open(&data_dir);
+    erase(&log, "vs_000000");
+    let redacted = event_body("evt_redacted", "000001", "verified");
+    append(
+        &log,
+        &redacted.replace(
+            "verification_session.verified",
+            "verification_session.redacted",
+        ),
+    );
+    drop(state(
+        &log,
+        session_name("vs_000001"),
+        avow::log::Statement::Erase,
+    ));
+    append_events(&log, 45..60);
+    log.close();
+    let image = disk.synced_image();
+
+    let markers = ["MARKERUSER_", "MARKEREMAIL", "MARKERSECRET"].map(|text| (text, text.into()));
+    let gone = [by_operator, by_event, markers.to_vec()].concat();
+    assert_eq!(found_in(&image, &gone), Vec::<String>::new());
+    assert_eq!(found_in(&image, &kept[4..]).len(), 3);
+}
