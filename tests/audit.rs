@@ -61,14 +61,14 @@ fn a_sound_log_passes_in_use_at_rest_and_from_its_server() {
     let at_rest = audit_path(directory.path(), with_projections());
     let server = Server::start(directory.path());
     let in_use = audit_path(directory.path(), told(&key));
-    let served = audit(&server.url(""), None, with_projections(), &mut |_, _| {});
+    let from_server = audit(&server.url(""), None, with_projections(), &mut |_, _| {});
 
-    for report in [&at_rest, &in_use, &served] {
+    for report in [&at_rest, &in_use, &from_server] {
         assert_sound(report);
         assert_eq!(report.checkpoint_size, Some(EVENTS + 3));
         assert!(report.payloads.unwrap().matching >= EVENTS - 1);
     }
-    for report in [&at_rest, &served] {
+    for report in [&at_rest, &from_server] {
         assert!(
             matches!(report.projections, Projected::Equal { .. }),
             "{report}"
@@ -231,6 +231,42 @@ fn a_secret_that_was_not_given_is_told_and_nothing_is_made_of_it() {
     assert_eq!(report.gravest(), Some(Class::CouldNotCheck), "{report}");
     let payloads = report.payloads.unwrap();
     assert_eq!((payloads.authenticated, payloads.of_other_secrets), (0, 3));
+}
+
+#[test]
+fn the_exit_code_of_the_command_tells_what_was_found() {
+    let (home, other) = (Home::new(), Home::new());
+    let known = write_small_log(&home, "");
+    let stranger = write_small_log(&other, "other");
+    let kept = home.data_dir().join("kept");
+    fs::write(&kept, known.checkpoint.to_string()).unwrap();
+    let changed = Home::copy_of(&home);
+    fs::write(changed.path().join("tree/0"), [7; 32]).unwrap();
+    let (key, other_key) = (known.key.to_string(), stranger.key.to_string());
+    let kept = kept.to_str().unwrap();
+    #[rustfmt::skip]
+    let rows = [
+        (&home,    vec!["--vkey", &key, "--seen", kept],       0),
+        (&home,    vec!["--vkey", &key, "--json"],             0),
+        (&changed, vec!["--vkey", &key],                       1),
+        (&home,    vec!["--no-payloads"],                      2),
+        (&home,    vec!["--vkey", &key, "--policy", kept],     2),
+        (&home,    vec!["--vkey", &other_key],                 5),
+    ];
+    for (home, arguments, code) in rows {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_avow"))
+            .args(["audit", "verify"])
+            .arg(home.data_dir())
+            .args(&arguments)
+            .output()
+            .unwrap();
+
+        assert_eq!(output.status.code(), Some(code), "{arguments:?} {output:?}");
+        if arguments.contains(&"--json") {
+            let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(report["entries"], SMALL_LOG_ENTRIES);
+        }
+    }
 }
 
 fn assert_sound(report: &Report) {

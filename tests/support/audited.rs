@@ -87,7 +87,7 @@ pub(crate) fn state(log: &Log, session: &str, statement: Statement) -> Stated {
     };
     let (sender, stated) = mpsc::channel();
     log.state(subject, statement, &words, move |stated| {
-        sender.send(stated).unwrap()
+        sender.send(stated).unwrap();
     })
     .unwrap();
     stated.recv().unwrap().unwrap()
