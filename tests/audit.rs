@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use avow::audit::auditor::{Request, audit};
+use avow::audit::export::export;
 use avow::audit::finding::Class;
 use avow::audit::payload_check::Keys;
 use avow::audit::report::{KeyStatus, Projected, Report};
@@ -23,7 +24,7 @@ use crate::support::audited::{
 };
 use crate::support::delivery::{Delivery, event};
 use crate::support::log::{Home, append, append_events, event_body};
-use crate::support::server::{MASTER_KEY, Server};
+use crate::support::server::{MASTER_KEY, Server, open_service};
 
 const EVENTS: u64 = 300;
 
@@ -50,7 +51,7 @@ fn a_sound_data_directory_passes_with_every_key_and_every_check() {
 }
 
 #[test]
-fn a_sound_log_passes_in_use_at_rest_and_from_its_server() {
+fn a_sound_log_passes_at_rest_exported_in_use_and_from_its_server() {
     let directory = data_directory();
     let key = key_of(directory.path());
     let with_projections = || Request {
@@ -59,16 +60,25 @@ fn a_sound_log_passes_in_use_at_rest_and_from_its_server() {
     };
 
     let at_rest = audit_path(directory.path(), with_projections());
+    let bundle = tempdir().unwrap();
+    export(
+        &open_service(directory.path()),
+        bundle.path(),
+        true,
+        |_, _| {},
+    )
+    .unwrap();
+    let exported = audit_path(bundle.path(), with_projections());
     let server = Server::start(directory.path());
     let in_use = audit_path(directory.path(), told(&key));
     let from_server = audit(&server.url(""), None, with_projections(), &mut |_, _| {});
 
-    for report in [&at_rest, &in_use, &from_server] {
+    for report in [&at_rest, &exported, &in_use, &from_server] {
         assert_sound(report);
         assert_eq!(report.checkpoint_size, Some(EVENTS + 3));
         assert!(report.payloads.unwrap().matching >= EVENTS - 1);
     }
-    for report in [&at_rest, &from_server] {
+    for report in [&at_rest, &exported, &from_server] {
         assert!(
             matches!(report.projections, Projected::Equal { .. }),
             "{report}"
