@@ -15,6 +15,9 @@ use super::tiles::Tiles;
 use crate::log::import::{Import, ImportError as WriteError, ImportedVault};
 use crate::log::keys::MasterKey;
 use crate::log::leaf::LeafError;
+use crate::log::unsealer::Unsealer;
+use crate::log::vault::VaultError;
+use crate::log::vault::reader::VaultReader;
 use crate::log::{self, Log};
 use crate::projections::catch_up::catch_up;
 use crate::projections::digest::ProjectionsDigest;
@@ -93,6 +96,9 @@ pub enum ImportError {
     /// A payload is not the one that its leaf names.
     #[error("the payload of entry {0} is not the one that its leaf names")]
     OtherPayload(u64),
+    /// The vault could not be read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The log could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -169,7 +175,8 @@ pub fn import(
     } = check(&source, &manifest, &key, |done| {
         progress(&manifest, Step::Check(done))
     })?;
-    let vault = ImportedVault::read(vault, master_key, &options, (&key, last_slot))?;
+    let vault = Unsealer::new(VaultReader::open(vault)?, master_key)?;
+    let vault = ImportedVault::check(vault, &key, last_slot)?;
 
     let mut log = Import::begin(data_dir, &vault, &options)?;
     for chunk in source.chunks(true) {

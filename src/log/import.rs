@@ -11,16 +11,14 @@ use state_machine::id::SequenceNumber;
 
 use super::Options;
 use super::durable::{create_whole, sync_directory};
-use super::identity::Identity;
 use super::journal::{End, Journal, JournalError, create_segment};
-use super::keys::{LogKeys, MasterKey};
 use super::paths::Paths;
 use super::record::{self, GENESIS, Link, put_record};
 use super::segment::{HEADER_BYTES, SegmentHeader};
-use super::vault::{KeySlot, Vault, VaultError};
+use super::unsealer::Unsealer;
+use super::vault::{KeySlot, VaultError};
 use crate::transparency::hash::leaf_hash;
 use crate::transparency::key::VerifierKey;
-use crate::transparency::signing_key::SigningKey;
 
 /// How many bytes are made durable at once, about.
 const GROUP_BYTES: usize = 1024 * 1024;
@@ -71,30 +69,27 @@ impl From<JournalError> for ImportError {
     }
 }
 
-/// A vault whose key signed an export, and which has every key that the export needs.
-pub struct ImportedVault(Vault);
+/// A vault whose key signed an export, and which has every key that the export needs. Nothing of its file is changed.
+pub struct ImportedVault(Unsealer);
 
 impl ImportedVault {
-    /// Reads a vault, and changes nothing of it.
-    pub fn read(
-        path: &Path,
-        master_key: &MasterKey,
-        options: &Options,
-        (log, last_slot): (&VerifierKey, Option<KeySlot>),
+    /// Checks a vault against the key that signed, and the last slot that a leaf names.
+    pub fn check(
+        vault: Unsealer,
+        log: &VerifierKey,
+        last_slot: Option<KeySlot>,
     ) -> Result<Self, ImportError> {
-        let vault = Vault::read_only(path, master_key, options.random)?;
-        let key = SigningKey::new(log.name().clone(), vault.signing_seed()?.expose());
-        if key.verifier_key() != log {
+        let found = vault.verifier_key(log.name().clone())?;
+        if found != *log {
             return Err(ImportError::OtherVault {
-                found: Box::new(key.verifier_key().clone()),
+                found: Box::new(found),
                 expected: Box::new(log.clone()),
             });
         }
-        match last_slot {
-            Some(named) if named >= vault.slots_end() => {
-                Err(ImportError::VaultBehind { named: named.0 })
-            }
-            Some(_) | None => Ok(Self(vault)),
+        let end = vault.vault().slots_end()?;
+        match last_slot.filter(|named| *named >= end) {
+            Some(named) => Err(ImportError::VaultBehind { named: named.0 }),
+            None => Ok(Self(vault)),
         }
     }
 }
@@ -127,7 +122,7 @@ impl Import {
         let paths = Paths::under(&unfinished);
         fs::create_dir_all(&paths.journal)?;
         let ImportedVault(vault) = vault;
-        let identity = Identity::new(vault.log(), &LogKeys::derive(&vault.log_secret()?));
+        let identity = vault.identity();
         identity.write(&paths.identity)?;
         let first = SegmentHeader {
             identity,
@@ -148,7 +143,7 @@ impl Import {
             options.journal_segment_bytes,
             start,
         )?;
-        vault.copy_to(&paths.vault)?;
+        vault.vault().copy_to(&paths.vault)?;
         Ok(Self {
             unfinished,
             directory: data_dir.join("log"),

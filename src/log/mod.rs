@@ -3,9 +3,9 @@
 //! The journal is the commit point. sled, the index and the head file follow it, and each can be had again
 //! from the others: sled and the index from the journal, the journal's old parts from sled.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -26,6 +26,7 @@ mod erasure_fact;
 mod export;
 mod feeder;
 mod head;
+mod health;
 mod identity;
 pub mod import;
 mod index;
@@ -35,6 +36,7 @@ mod journal;
 mod key_ring;
 pub mod keys;
 pub mod leaf;
+mod lock;
 mod open_error;
 mod options;
 pub(crate) mod panic_guard;
@@ -68,10 +70,12 @@ pub use custody::Custody;
 use disk_space::DiskSpace;
 use eraser::{Eraser, Job};
 use feeder::Feeder;
+pub use health::Health;
 use index_building::UpToDate;
 use journal::Journal;
 use key_ring::KeyRing;
 use keys::{LogKeys, MasterKey};
+use lock::lock;
 pub use open_error::{MissingEntries, OpenError, Repair, Repairs};
 pub use options::{JournalRetention, Options, Random, RandomError};
 use paths::Paths;
@@ -88,21 +92,6 @@ use vault::Vault;
 
 use crate::transparency::key::{KeyName, NotAKeyName};
 use crate::transparency::signing_key::SigningKey;
-
-/// Whether the log accepts writes, and how busy it is.
-#[derive(Debug, Clone)]
-pub struct Health {
-    /// Why writes have stopped, if they have.
-    pub stopped: Option<Arc<str>>,
-    /// Whether too little disk is free.
-    pub disk_full: bool,
-    /// How many prepared entries wait.
-    pub queue_entries: usize,
-    /// How many durable entries sled does not have yet.
-    pub store_behind_entries: u64,
-    /// How many reads the journal answered because sled could not: a restart mends that.
-    pub repaired_reads: u64,
-}
 
 /// The log. Shared by reference between threads; one sequencer thread inside owns all writes.
 pub struct Log {
@@ -225,17 +214,6 @@ impl Log {
         })
     }
 
-    /// Returns whether the log accepts writes.
-    pub fn health(&self) -> Health {
-        Health {
-            stopped: self.shared.stop.reason(),
-            disk_full: self.shared.disk_full.load(Ordering::Relaxed),
-            queue_entries: self.queue.as_ref().map_or(0, Sender::len),
-            store_behind_entries: self.shared.tail.behind(),
-            repaired_reads: self.shared.repaired_reads.load(Ordering::Relaxed),
-        }
-    }
-
     /// Commits and answers what is queued, syncs everything, and ends the threads. Dropping does the same.
     pub fn close(self) {
         drop(self);
@@ -284,19 +262,4 @@ fn open_vault(
         log,
         options.random,
     )?)
-}
-
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let lock = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(error.into()),
-    }
 }

@@ -17,6 +17,7 @@ use super::vault::reader::{VaultReader, VaultWrapping};
 use super::vault::{KeySlot, SlotState, VaultError};
 use crate::stripe::attribution::user_references;
 use crate::stripe::decode::Decoded;
+use crate::stripe::user_reference::UserReference;
 use crate::transparency::key::{KeyName, VerifierKey};
 use crate::transparency::signing_key::SigningKey;
 
@@ -47,7 +48,20 @@ impl Unsealer {
 
     /// Tells whether the vault is that of a log whose identity file is whole.
     pub fn is_of(&self, log: &Inspection) -> io::Result<bool> {
-        Ok(log.identity()? == Some(Identity::new(self.vault.log(), &self.log_keys)))
+        Ok(log.identity()? == Some(self.identity()))
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        Identity::new(self.vault.log(), &self.log_keys)
+    }
+
+    pub(super) fn vault(&self) -> &VaultReader {
+        &self.vault
+    }
+
+    /// Returns the tag under which entries name this user.
+    pub fn user_tag(&self, reference: &UserReference) -> UserTag {
+        self.log_keys.user_tag(reference)
     }
 
     /// Returns the key with which the log signs under this name.

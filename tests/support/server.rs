@@ -152,7 +152,8 @@ pub(crate) fn open_service(directory: &Path) -> Service {
     open(directory, MASTER_KEY, &settings())
 }
 
-fn settings() -> Settings {
+/// Returns the defaults, with small files.
+pub(crate) fn settings() -> Settings {
     let none = |_: &str| None;
     let sources = Sources {
         file: None,

@@ -5,8 +5,7 @@
 //! keys back: the header tells, and the log destroys them again.
 
 use std::fs::{File, Permissions};
-use std::io::{self, Seek};
-use std::ops::Range;
+use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -65,7 +64,7 @@ impl Vault {
     ) -> Result<Self, VaultError> {
         let wrapping = Wrapping::of(log, master);
         let mut header = Header::new(log, 0);
-        let slots = mint(&wrapping, 0..KeySlot::FIRST_OF_SESSIONS.0, random)?;
+        let slots = wrapping.mint(0..KeySlot::FIRST_OF_SESSIONS.0, random)?;
         create_whole(path, |file| {
             keep_from_others(file)?;
             header.write_first(file)?;
@@ -88,24 +87,6 @@ impl Vault {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let vault = Self::of(file, path, master, random)?;
-        // Not before: what lies beside a vault that does not open may be all there is.
-        replacement.destroy_leftovers()?;
-        // Who wrote last may have been killed before its sync; what is read here must not be lost in a power cut.
-        vault.sync()?;
-        Ok(Some(vault))
-    }
-
-    /// Opens a copy of a vault that somebody keeps, for reading alone.
-    pub(super) fn read_only(
-        path: &Path,
-        master: &MasterKey,
-        random: Random,
-    ) -> Result<Self, VaultError> {
-        Self::of(File::open(path)?, path, master, random)
-    }
-
-    fn of(file: File, path: &Path, master: &MasterKey, random: Random) -> Result<Self, VaultError> {
         let header = Header::read(&file)?.ok_or_else(|| VaultError::Damaged {
             path: path.to_owned(),
         })?;
@@ -119,17 +100,11 @@ impl Vault {
             sync_failed: Mutex::new(false),
         };
         vault.check_master_key()?;
-        Ok(vault)
-    }
-
-    /// Writes what is in the file to another, as it is.
-    pub(super) fn copy_to(&self, path: &Path) -> io::Result<()> {
-        let mut own = &self.file;
-        own.rewind()?;
-        create_whole(path, |mut file| {
-            keep_from_others(file)?;
-            io::copy(&mut own, &mut file).map(drop)
-        })
+        // Not before: what lies beside a vault that does not open may be all there is.
+        replacement.destroy_leftovers()?;
+        // Who wrote last may have been killed before its sync; what is read here must not be lost in a power cut.
+        vault.sync()?;
+        Ok(Some(vault))
     }
 
     /// Returns the log that the vault belongs to.
@@ -165,7 +140,7 @@ impl Vault {
         }
         let first = slots.next.max(slots.end);
         let end = first + BATCH_SLOTS;
-        let minted = mint(&self.wrapping, first..end, self.random)?;
+        let minted = self.wrapping.mint(first..end, self.random)?;
         self.file.write_all_at(&minted, offset(KeySlot(first)))?;
         // If we stop here, the keys are lost or not; no leaf names them, since nobody has been given one.
         self.sync()?;
@@ -271,15 +246,6 @@ impl Vault {
         *failed = synced.is_err();
         Ok(synced?)
     }
-}
-
-/// Returns the bytes of these slots, each with a secret of its own.
-fn mint(wrapping: &Wrapping, slots: Range<u64>, random: Random) -> Result<Vec<u8>, VaultError> {
-    let mut bytes = Vec::new();
-    for slot in slots.map(KeySlot) {
-        bytes.extend_from_slice(&wrapping.wrap(slot, &Secret::mint(random)?, random)?);
-    }
-    Ok(bytes)
 }
 
 /// Lets the owner alone read a file: its keys are wrapped, and still nobody else's business.

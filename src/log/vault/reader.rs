@@ -1,13 +1,13 @@
 //! A vault that is read and never written: for those who audit it.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::path::Path;
 
 use super::header::{HEADER_BYTES, Header};
 use super::slot::{SLOT_BYTES, SlotState, Wrapping};
-use super::{KeySlot, VaultError, offset, slot_bytes};
-use crate::log::durable::read_up_to;
+use super::{KeySlot, VaultError, keep_from_others, offset, slot_bytes};
+use crate::log::durable::{create_whole, read_up_to};
 use crate::log::keys::MasterKey;
 
 /// The file of a vault, or a copy of it.
@@ -40,6 +40,16 @@ impl VaultReader {
     pub fn slots_end(&self) -> io::Result<KeySlot> {
         let slots = self.file.metadata()?.len().saturating_sub(HEADER_BYTES);
         Ok(KeySlot(slots.div_ceil(slot_bytes())))
+    }
+
+    /// Writes what is in the file to another, as it is.
+    pub(in crate::log) fn copy_to(&self, path: &Path) -> io::Result<()> {
+        let mut own = &self.file;
+        own.rewind()?;
+        create_whole(path, |mut file| {
+            keep_from_others(file)?;
+            io::copy(&mut own, &mut file).map(drop)
+        })
     }
 
     /// Tells whether a slot holds nothing but zeros, as one does whose key was destroyed.
