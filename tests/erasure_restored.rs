@@ -285,11 +285,11 @@ fn the_body_of_an_entry_that_could_not_be_read_is_erased_by_its_number() {
     let home = Home::new();
     let log = home.open();
     append_events(&log, 0..2);
+    let traces = traces_of_key(home.data_dir(), MASTER_KEY, FIRST_SLOT + 2);
     let unreadable = append(&log, r#"{"MARKERUNREADABLE": "#);
     let name = avow::log::entry::SubjectName::Entry(unreadable.sequence);
-    let traces = traces_of_key(home.data_dir(), MASTER_KEY, FIRST_SLOT + 2);
 
-    // At once: its key is in use still.
+    // At once: the index does not have it yet.
     let stated = state(&log, name.clone(), Statement::Erase).unwrap();
     let again = state(&log, name, Statement::Erase).unwrap();
     log.close();
