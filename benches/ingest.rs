@@ -1,4 +1,7 @@
 //! Durable ingest over HTTP, as a ratio to a bare actix POST that discards the body: `cargo bench --bench ingest`.
+//!
+//! With `--features without-evidence`, also as a ratio to the same build that neither seals payloads nor keeps a Merkle
+//! tree nor signs checkpoints: what is left of its throughput.
 #![expect(clippy::print_stdout, reason = "output is its purpose")]
 
 mod support;
@@ -21,14 +24,25 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let directory = tempfile::tempdir_in("target").unwrap();
-    let avow = Server::avow(directory.path());
+    let avow = Server::avow(&directory.path().join("avow"));
+    let mut deliveries = Deliveries::new();
     let bare = Server::bare(|config| {
         config.route("/webhooks/stripe", web::post().to(discard));
     });
-    let mut deliveries = Deliveries::new();
+    rows(&avow, &bare, &mut deliveries);
+    #[cfg(feature = "without-evidence")]
+    {
+        let unattested = directory.path().join("unattested");
+        let unattested = Server::avow_with(&unattested, |log| log.keeps_evidence = false);
+        println!("\nagainst the same, neither sealing nor attesting");
+        rows(&avow, &unattested, &mut deliveries);
+    }
+}
+
+fn rows(avow: &Server, ceiling: &Server, deliveries: &mut Deliveries) {
     support::head();
     for (connections, count) in CONNECTIONS.into_iter().zip(REQUESTS) {
-        support::row(connections, bare.address, avow.address, || {
+        support::row(connections, ceiling.address, avow.address, || {
             deliveries.next(count)
         });
     }

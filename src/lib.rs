@@ -12,6 +12,7 @@
     )
 )]
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod http;
@@ -21,3 +22,4 @@ pub mod service;
 pub mod stripe;
 pub mod system;
 pub mod transparency;
+pub mod witness;

@@ -28,7 +28,7 @@ const NAMES: [&str; 5] = [
 fn folded(log: &Log) -> (Vec<String>, Vec<Vec<u8>>) {
     let directory = Home::in_memory();
     let (projections, _) = Projections::open(&directory.path(), 1 << 20, log).unwrap();
-    catch_up(log, &projections, |_, _| {}).unwrap();
+    catch_up(&projections, |next| log.entries_from(next), |_, _| {}).unwrap();
     let world = World {
         livemode: false,
         account: None,

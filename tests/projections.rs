@@ -25,12 +25,16 @@ fn catch_up_ends_where_the_log_ended_when_it_began() {
     let mut appended = 3;
 
     // Each round makes work for the next one, as a steady load does.
-    let cursor = catch_up(&log, &projections, |_, _| {
-        if appended < 20 {
-            append(&log, &numbered_body(appended));
-            appended += 1;
-        }
-    });
+    let cursor = catch_up(
+        &projections,
+        |next| log.entries_from(next),
+        |_, _| {
+            if appended < 20 {
+                append(&log, &numbered_body(appended));
+                appended += 1;
+            }
+        },
+    );
 
     assert_eq!(cursor.unwrap(), SequenceNumber(3));
     assert_eq!(log.size(), 6);

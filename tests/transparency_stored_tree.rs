@@ -41,27 +41,29 @@ impl StoredTree {
         &self.frontier
     }
 
-    pub(crate) fn read(&self, level: u8, hashes: Range<u64>) -> Result<Vec<Hash>, Infallible> {
-        let [start, end] = [hashes.start, hashes.end].map(|index| usize::try_from(index).unwrap());
-        Ok(self.level(level)[start..end].to_vec())
+    pub(crate) fn reader(
+        &self,
+    ) -> impl FnMut(u8, Range<u64>) -> Result<Vec<Hash>, Infallible> + Copy {
+        |level, hashes| {
+            let index = |index: u64| usize::try_from(index).unwrap();
+            Ok(self.level(level)[index(hashes.start)..index(hashes.end)].to_vec())
+        }
     }
 
     pub(crate) fn head_at(&self, size: u64) -> TreeHead {
-        head_at(size, |level, hashes| self.read(level, hashes)).unwrap()
+        head_at(size, self.reader()).unwrap()
     }
 
     pub(crate) fn root(&self, subtree: &Subtree) -> Hash {
-        subtree
-            .root(|level, hashes| self.read(level, hashes))
-            .unwrap()
+        subtree.root(self.reader()).unwrap()
     }
 
     pub(crate) fn inclusion(&self, index: u64, size: u64) -> Vec<Hash> {
-        inclusion_proof(index, size, |level, hashes| self.read(level, hashes)).unwrap()
+        inclusion_proof(index, size, self.reader()).unwrap()
     }
 
     pub(crate) fn consistency(&self, old: u64, new: u64) -> Vec<Hash> {
-        consistency_proof(old, new, |level, hashes| self.read(level, hashes)).unwrap()
+        consistency_proof(old, new, self.reader()).unwrap()
     }
 }
 

@@ -45,7 +45,7 @@ fn every_small_tree_has_the_root_that_rfc_6962_defines() {
         assert_eq!(grown.head(), TreeHead { size, root });
         assert_eq!(independent.root().as_bytes().as_slice(), root.0);
 
-        let read = Frontier::read(size, |level, hashes| tree.read(level, hashes));
+        let read = Frontier::read(size, tree.reader());
         assert_eq!(read, Ok(grown.clone()));
 
         let leaf = size.to_be_bytes().to_vec();
@@ -413,7 +413,7 @@ fn a_node_cannot_pass_for_a_leaf() {
 #[test]
 fn a_tree_has_no_leaf_behind_its_end_and_no_older_tree_that_is_larger() {
     let tree = StoredTree::of(leaves(5));
-    let read = |level, hashes: Range<u64>| tree.read(level, hashes);
+    let read = tree.reader();
     let head = tree.head_at(5);
     for (index, size) in [(0, 0), (5, 5), (6, 5), (u64::MAX, 5), (u64::MAX, u64::MAX)] {
         let outside = OutsideTree { inner: index, size };
@@ -436,8 +436,8 @@ fn a_tree_has_no_leaf_behind_its_end_and_no_older_tree_that_is_larger() {
 
 #[test]
 fn the_empty_tree_begins_every_tree_and_every_tree_itself() {
-    let tree = StoredTree::of(leaves(3));
-    let (empty, three) = (tree.head_at(0), tree.head_at(3));
+    let stored = StoredTree::of(leaves(3));
+    let (empty, three) = (stored.head_at(0), stored.head_at(3));
     let (false_empty, false_three) = (TreeHead { size: 0, ..three }, TreeHead { size: 3, ..empty });
     let long = ProofError::WrongLength {
         found: 1,
@@ -528,17 +528,17 @@ proptest! {
 
     #[test]
     fn proofs_of_trees_of_every_size_have_the_length_that_checking_asks_for(inner in any_size(), size in any_size()) {
+        let has_another_length = |checked| matches!(checked, Err(ProofError::WrongLength { .. }));
         let root = EMPTY_ROOT;
         let trees = [inner, size].map(|size| TreeHead { size, root });
 
         if let Ok(path) = inclusion_path(inner, size) {
             let proof = vec![root; path.len()];
-            prop_assert_eq!(check_inclusion(&root, inner, &trees[1], &proof), Err(ProofError::RootDiffers));
+            prop_assert!(!has_another_length(check_inclusion(&root, inner, &trees[1], &proof)));
         }
         if let Ok(path) = consistency_path(inner, size) {
             let proof = vec![root; path.len()];
-            let checked = check_consistency(&trees[0], &trees[1], &proof);
-            prop_assert!(!matches!(checked, Err(ProofError::WrongLength { .. })), "{:?}", checked);
+            prop_assert!(!has_another_length(check_consistency(&trees[0], &trees[1], &proof)));
         }
     }
 

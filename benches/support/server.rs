@@ -28,6 +28,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts Avow with its default settings.
     pub(crate) fn avow(directory: &Path) -> Self {
+        Self::avow_with(directory, |_| {})
+    }
+
+    /// Starts Avow with a log of its own options.
+    pub(crate) fn avow_with(
+        directory: &Path,
+        change: impl FnOnce(&mut avow::log::Options),
+    ) -> Self {
         let none = |_: &str| None;
         let sources = Sources {
             file: None,
@@ -35,12 +43,13 @@ impl Server {
             command_line: &[],
         };
         let settings = Settings::load(&sources).unwrap();
-        let options = settings.service_options(
+        let mut options = settings.service_options(
             Secrets::parse(SECRET).unwrap(),
             MasterKey::parse(MASTER_KEY).unwrap(),
             avow::system::fill_random,
             avow::system::now,
         );
+        change(&mut options.log);
         let (service, _) = Service::open(directory, options).unwrap();
         service.wait_until_caught_up();
         let mut options = settings.http_options(avow::system::now);

@@ -1,13 +1,17 @@
 //! The whole server in one function: configuration → service → HTTP, until it is asked to stop.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use actix_web::dev::Server;
 use anyhow::Context;
 
 use crate::config::Configuration;
 use crate::service::Service;
+use crate::witness::submitter::Submitter;
 use crate::{http, system};
 
 /// Serves until what `stop` returns has ended. `started` is told the address once connections are accepted there; by
@@ -22,6 +26,7 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
         data_dir,
         webhook_secrets,
         master_key,
+        witnesses,
     } = configuration;
     let options = settings.service_options(
         webhook_secrets,
@@ -35,14 +40,41 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
         tracing::warn!("{repair}");
     }
     let service = Arc::new(service);
+    let submitter =
+        witnesses.map(|policy| Submitter::new(service.log(), &policy, &settings.witness));
+    let submitter = submitter
+        .transpose()
+        .context("the witnesses cannot be asked")?;
 
-    let listen = settings.server.listen;
+    serve(
+        settings.server.listen,
+        |listener| http::serve(&service, &settings.http_options(system::now), listener),
+        async {
+            match submitter {
+                Some(submitter) => submitter.run().await,
+                None => pending().await,
+            }
+        },
+        started,
+        stop,
+    )
+    // The service ends here, on this thread: its log commits and answers what it had accepted, and syncs.
+}
+
+/// Serves on an address, with `beside` running, until what `stop` returns has ended; open requests then end.
+pub(super) fn serve<Stopped: Future<Output = ()>>(
+    listen: SocketAddr,
+    server: impl FnOnce(TcpListener) -> io::Result<Server>,
+    beside: impl Future<Output = Infallible>,
+    started: impl FnOnce(SocketAddr) -> io::Result<()>,
+    stop: impl FnOnce() -> io::Result<Stopped>,
+) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
     actix_web::rt::System::new().block_on(async {
         let stopped = stop()?;
-        let server = http::serve(&service, &settings.http_options(system::now), listener)?;
+        let server = server(listener)?;
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
         started(address)?;
@@ -53,10 +85,10 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
                 ended??;
                 anyhow::bail!("the server ended by itself");
             }
+            never = beside => match never {},
         }
         tracing::info!("stopping: no new connections, open requests end");
         handle.stop(true).await;
         anyhow::Ok(serving.await??)
     })
-    // The service ends here, on this thread: its log commits and answers what it had accepted, and syncs.
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::declaration::Accepts;
 use super::sources::Origin;
+use crate::transparency::policy_file::PolicyError;
 
 /// Why a configuration is refused. No message repeats a secret.
 #[derive(Debug, thiserror::Error)]
@@ -59,11 +60,11 @@ pub enum ConfigurationError {
         /// What has to be the smaller one.
         smaller: &'static str,
         /// Its value.
-        smaller_value: usize,
+        smaller_value: u64,
         /// What has to be the greater one.
         greater: &'static str,
         /// Its value.
-        greater_value: usize,
+        greater_value: u64,
     },
     /// An address that other machines reach, while nothing authenticates them.
     #[error(
@@ -80,6 +81,12 @@ pub enum ConfigurationError {
         "no data directory is set; give `--data-dir DIR`, AVOW_DATA_DIR, or `data_dir` in the file"
     )]
     DataDirMissing,
+    /// The policy file cannot be read.
+    #[error("the file that `witness.policy_file` names cannot be read")]
+    PolicyUnreadable(#[source] io::Error),
+    /// The policy file holds no policy.
+    #[error("the file that `witness.policy_file` names cannot be used")]
+    PolicyInvalid(#[from] PolicyError),
     /// A secret in the file or on the command line, where others read it.
     #[error(
         "{origin} sets the secret `{key}`; set {environment} instead, or name a file in `{key_of_file}`"

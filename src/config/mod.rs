@@ -3,8 +3,9 @@
 //! Every setting is declared once, in `settings` (the two secrets in `secrets`); everything else reads declarations.
 //! A configuration that exists has been checked: every value lies within its bounds and the secrets are fit for use.
 
+use std::fs;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use state_machine::id::World;
@@ -24,6 +25,7 @@ use crate::log::keys::MasterKey;
 use crate::log::{Options, Random};
 use crate::service;
 use crate::stripe::secret::Secrets;
+use crate::transparency;
 use declaration::Declaration;
 use error::ConfigurationError;
 use settings::Settings;
@@ -39,6 +41,8 @@ pub struct Configuration {
     pub webhook_secrets: Secrets,
     /// What every other key is derived from.
     pub master_key: MasterKey,
+    /// Who is asked for cosignatures, and what is enough.
+    pub witnesses: Option<transparency::policy::Policy>,
 }
 
 impl Configuration {
@@ -57,13 +61,21 @@ impl Configuration {
         let master_key_file = settings.server.master_key_file.as_deref();
         let master_key =
             secrets::master_key(master_key_file, Some(&data_dir), sources.environment)?;
+        let witnesses = settings.witness.policy_file.as_deref();
+        let witnesses = witnesses.map(read_policy).transpose()?;
         Ok(Self {
             settings,
             data_dir,
             webhook_secrets,
             master_key,
+            witnesses,
         })
     }
+}
+
+fn read_policy(path: &Path) -> Result<transparency::policy::Policy, ConfigurationError> {
+    let policy = fs::read(path).map_err(ConfigurationError::PolicyUnreadable)?;
+    Ok(transparency::policy::Policy::parse(&policy)?)
 }
 
 impl Settings {
@@ -78,13 +90,31 @@ impl Settings {
         if !listen.ip().is_loopback() && !self.server.allow_unauthenticated_network {
             return Err(ConfigurationError::UnauthenticatedNetwork { listen });
         }
-        if self.http.list_limit_default > self.http.list_limit_max {
-            return Err(ConfigurationError::Exceeds {
-                smaller: "http.list_limit_default",
-                smaller_value: self.http.list_limit_default,
-                greater: "http.list_limit_max",
-                greater_value: self.http.list_limit_max,
-            });
+        let [list_limit_default, list_limit_max] =
+            [self.http.list_limit_default, self.http.list_limit_max]
+                .map(|limit| u64::try_from(limit).unwrap_or(u64::MAX));
+        let pairs = [
+            (
+                ("http.list_limit_default", list_limit_default),
+                ("http.list_limit_max", list_limit_max),
+            ),
+            (
+                ("witness.timeout_seconds", self.witness.timeout_seconds),
+                (
+                    "witness.submit_interval_seconds",
+                    self.witness.submit_interval_seconds,
+                ),
+            ),
+        ];
+        for ((smaller, smaller_value), (greater, greater_value)) in pairs {
+            if smaller_value > greater_value {
+                return Err(ConfigurationError::Exceeds {
+                    smaller,
+                    smaller_value,
+                    greater,
+                    greater_value,
+                });
+            }
         }
         Ok(self)
     }
@@ -101,8 +131,8 @@ impl Settings {
             index_cache_bytes: log.index_cache_bytes,
             disk_free_bytes_min: log.disk_free_bytes_min,
             ballast_bytes: log.ballast_bytes,
-            random,
-            clock,
+            origin: log.origin.clone(),
+            ..Options::new(random, clock)
         }
     }
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::declaration::{Accepts, Declaration};
 use super::settings::Settings;
 use super::sources::Sources;
-use crate::log::keys::{MasterKey, MasterKeyError};
+use crate::log::keys::{MasterKey, MasterKeyError, is_weak};
 use crate::stripe::secret::{Secrets, SecretsError, elements};
 
 /// The secrets' declarations; each may stand in a file that the setting `<key>_file` names.
@@ -83,6 +83,11 @@ pub enum SecretError {
     /// The master key is no key.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
+    /// The key of a witness is no key.
+    #[error(
+        "the key of the witness is not 64 random hexadecimal digits; `avow keys generate` makes one"
+    )]
+    WitnessKey,
     /// A webhook secret is empty, short, or something else.
     #[error(
         "webhook secret {position} is not a signing secret: it starts with whsec_ and has at least 16 characters; \
@@ -190,13 +195,38 @@ pub fn master_key_in(
     path: &Path,
     data_dir: &Path,
 ) -> Result<MasterKey, SecretError> {
+    Ok(MasterKey::parse(
+        secret_file(flag, path, Some(data_dir))?.trim(),
+    )?)
+}
+
+/// Reads the seed of a witness's key from the file that a flag names.
+pub fn witness_seed_in(
+    flag: &'static str,
+    path: &Path,
+) -> Result<Zeroizing<[u8; 32]>, SecretError> {
+    let text = secret_file(flag, path, None)?;
+    let mut seed = Zeroizing::new([0; 32]);
+    match hex::decode_to_slice(text.trim(), seed.as_mut_slice()) {
+        Ok(()) if !is_weak(&seed) => Ok(seed),
+        Ok(()) | Err(_) => Err(SecretError::WitnessKey),
+    }
+}
+
+fn secret_file(
+    flag: &'static str,
+    path: &Path,
+    data_dir: Option<&Path>,
+) -> Result<Zeroizing<String>, SecretError> {
     let unreadable = |source| SecretError::FileUnreadable {
         key_of_file: flag,
         source,
     };
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
-    check_file(path, Some(data_dir), flag)?;
-    Ok(MasterKey::parse(text.trim())?)
+    let text = fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(unreadable)?;
+    check_file(path, data_dir, flag)?;
+    Ok(text)
 }
 
 /// Says whether a secret is set, for `avow config`: never what it is.

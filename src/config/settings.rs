@@ -13,6 +13,7 @@ use super::sources::Values;
 use super::value::{TraceFilter, TraceFormat};
 use crate::log::JournalRetention;
 use crate::stripe::user_reference::UserReferenceSource;
+use crate::transparency::key::KeyName;
 
 /// Turns the table into one struct for each section, [`Settings`] over them, and [`SECTIONS`] and [`DECLARATIONS`].
 macro_rules! settings {
@@ -150,6 +151,10 @@ settings! {
         disk_free_bytes_min: u64 = "268435456", bytes(1 << 20, 1 << 40);
         /// The size of a file that does nothing but hold space: delete it to get a full disk open again. 0 for none.
         ballast_bytes: u64 = "67108864", bytes(0, 1 << 36);
+        /// The name under which the log signs its checkpoints: best a domain of your own with a path, such as
+        /// `example.com/avow`. Auditors and witnesses know the log by it, so that it is not to be changed: a log whose
+        /// checkpoints carry another name does not open. Unset, it is made of the log's random id.
+        origin: Option<KeyName> = "", Accepts::Text("a name without spaces and plus signs, such as `example.com/avow`");
     }
     /// The projections: derived from the log, disposable, in `data_dir`.
     projections: Projections = "projections." {
@@ -178,6 +183,17 @@ settings! {
         list_limit_max: usize = "100", count(1, 1_000, "elements");
         /// How long open requests may take to end once the service was asked to stop.
         shutdown_seconds: u64 = "30", seconds(1, 300);
+    }
+    /// The witnesses, who cosign the log's checkpoints: see `docs/witnessing.md`.
+    witness: Witness = "witness." {
+        /// A file that says whom to ask and what is enough, in C2SP's format `tlog-policy`; each witness that is to be
+        /// asked has a URL in it. Unset, nobody is asked.
+        policy_file: Option<PathBuf> = "", Accepts::Text("the path of a file");
+        /// How often the latest checkpoint is submitted to those who have not cosigned it yet. A cosigned one stays
+        /// published for a minute while the log grows, so that a round may fail unnoticed.
+        submit_interval_seconds: u64 = "5", seconds(1, 30);
+        /// How long a witness may take to answer; no longer than `witness.submit_interval_seconds`.
+        timeout_seconds: u64 = "5", seconds(1, 30);
     }
     /// Diagnostics, on standard error.
     trace: Trace = "trace." {

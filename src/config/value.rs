@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use state_machine::id::{AccountId, ErrorCode};
+
+use crate::transparency::key::KeyName;
 use state_machine::retry::policy::ErrorClass;
 use toml::Value;
 use tracing_subscriber::filter::EnvFilter;
@@ -66,6 +68,12 @@ impl FromValue for PathBuf {
 impl FromValue for AccountId {
     fn from_value(value: &Value) -> Option<Self> {
         Self::parse(value.as_str()?).ok()
+    }
+}
+
+impl FromValue for KeyName {
+    fn from_value(value: &Value) -> Option<Self> {
+        value.as_str()?.parse().ok()
     }
 }
 

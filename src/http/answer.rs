@@ -1,14 +1,15 @@
-//! Successful answers: JSON with an `ETag`, or 304 where the client holds it already.
+//! Successful answers: with an `ETag`, or 304 where the client holds it already.
 
-use actix_web::http::header::{ETAG, IF_NONE_MATCH};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use crate::service::read::Page;
 
-/// Answers a read. The tag is a hash of the bytes: an answer that reads the same is the same.
+/// Answers a read with JSON.
 pub(super) fn found(request: &HttpRequest, body: &impl Serialize) -> Result<HttpResponse, Error> {
     let bytes = serde_json::to_vec(body).map_err(|_| {
         Error::unavailable(
@@ -16,18 +17,45 @@ pub(super) fn found(request: &HttpRequest, body: &impl Serialize) -> Result<Http
             "the answer could not be written as JSON",
         )
     })?;
+    Ok(tagged(
+        request,
+        HttpResponse::Ok().content_type("application/json"),
+        bytes,
+    ))
+}
+
+/// Answers a read with bytes that are JSON to nobody, and says how long they may be kept.
+pub(super) fn found_bytes(
+    request: &HttpRequest,
+    content_type: &'static str,
+    kept: &'static str,
+    bytes: Vec<u8>,
+) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.content_type(content_type);
+    tagged(
+        request,
+        response.insert_header((CACHE_CONTROL, kept)),
+        bytes,
+    )
+}
+
+/// Completes an answer. The tag is a hash of the bytes: an answer that reads the same is the same.
+fn tagged(
+    request: &HttpRequest,
+    response: &mut HttpResponseBuilder,
+    bytes: Vec<u8>,
+) -> HttpResponse {
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
     let (half, _) = digest.split_at(16);
     let tag = format!("\"{}\"", hex::encode(half));
-    if is_held(request, &tag) {
-        return Ok(HttpResponse::NotModified()
-            .insert_header((ETAG, tag))
-            .finish());
+    let is_held = is_held(request, &tag);
+    response.insert_header((ETAG, tag));
+    if is_held {
+        response.status(StatusCode::NOT_MODIFIED).finish()
+    } else {
+        response.body(bytes)
     }
-    Ok(HttpResponse::Ok()
-        .insert_header((ETAG, tag))
-        .content_type("application/json")
-        .body(bytes))
 }
 
 /// Says whether the client holds the answer of that tag (RFC 9110, section 13.1.2: weak comparison).

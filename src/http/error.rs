@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::log::AppendError;
 use crate::service::IngestError;
 use crate::service::custody::StatementError;
+use crate::service::evidence::EvidenceError;
 use crate::service::read::ReadError;
 
 /// How long a client is asked to wait before it tries again.
@@ -21,6 +22,8 @@ pub(super) struct Error {
     code: &'static str,
     message: String,
     param: Option<&'static str>,
+    /// Whether the same request may succeed within a moment.
+    passes: bool,
 }
 
 impl Error {
@@ -51,6 +54,12 @@ impl Error {
         Self::missing("id", "nothing is kept of such a session of this world")
     }
 
+    /// Says that there is nothing under a path.
+    pub(super) fn path_unknown() -> Self {
+        let message = "there is no such path";
+        Self::new(StatusCode::NOT_FOUND, "path_unknown", message)
+    }
+
     /// Says that the request may succeed later.
     pub(super) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
@@ -62,6 +71,7 @@ impl Error {
             code,
             message: message.into(),
             param: None,
+            passes: status == StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -97,7 +107,7 @@ impl ResponseError for Error {
             param: self.param,
         };
         let mut response = HttpResponse::build(self.status);
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if self.passes {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
         }
         response.json(Body { error })
@@ -181,6 +191,38 @@ impl From<ReadError> for Error {
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "internal",
                     "a projection could not be read; the service's own log says why",
+                )
+            }
+        }
+    }
+}
+
+impl From<EvidenceError> for Error {
+    fn from(error: EvidenceError) -> Self {
+        match error {
+            EvidenceError::BeyondEnd => {
+                let message = "the log does not reach so far";
+                Self::new(StatusCode::NOT_FOUND, "beyond_end", message)
+            }
+            EvidenceError::NotCovered => {
+                let message = "no checkpoint covers it yet; ask again";
+                let error = Self::new(StatusCode::NOT_FOUND, "not_in_checkpoint", message);
+                Self {
+                    passes: true,
+                    ..error
+                }
+            }
+            EvidenceError::Entry(_)
+            | EvidenceError::Payload(_)
+            | EvidenceError::Tree(_)
+            | EvidenceError::Checkpoint(_)
+            | EvidenceError::LeafTooLong(_)
+            | EvidenceError::PayloadTooLong => {
+                tracing::error!(%error, "evidence could not be read");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "the log could not be read; the service's own log says why",
                 )
             }
         }

@@ -4,10 +4,15 @@ mod anomalies;
 mod answer;
 mod body;
 pub mod custody;
+mod digest;
+mod entries;
 mod error;
+mod exports;
+mod facts;
 mod health;
 mod parameters;
 mod sessions;
+mod tlog;
 mod users;
 mod webhook;
 
@@ -120,6 +125,28 @@ fn routes(config: &mut ServiceConfig) {
             web::post().to(custody::release),
         ))
         .service(at("/v1/anomalies", web::get().to(anomalies::list)))
+        .service(at("/v1/digest", web::get().to(digest::show)))
+        .service(at("/v1/log", web::get().to(entries::head)))
+        .service(at(
+            "/v1/log/checkpoints",
+            web::get().to(exports::checkpoints),
+        ))
+        .service(at("/v1/log/exports", web::post().to(exports::sign)))
+        .service(at(
+            "/v1/log/entries/{sequence}",
+            web::get().to(entries::show),
+        ))
+        .service(at(
+            "/v1/log/entries/{sequence}/proof",
+            web::get().to(entries::proof),
+        ))
+        .service(at(
+            "/v1/log/payloads/{place:.*}",
+            web::get().to(tlog::payloads),
+        ))
+        .service(at("/checkpoint", web::get().to(tlog::checkpoint)))
+        .service(at("/tile/entries/{place:.*}", web::get().to(tlog::entries)))
+        .service(at("/tile/{place:.*}", web::get().to(tlog::tile)))
         .service(at("/healthz", web::get().to(health::alive)))
         .service(at("/readyz", web::get().to(health::ready)))
         .default_service(web::to(unknown_path));
@@ -132,12 +159,7 @@ fn at(path: &str, route: Route) -> Resource {
 }
 
 async fn unknown_path() -> HttpResponse {
-    Error::new(
-        StatusCode::NOT_FOUND,
-        "path_unknown",
-        "there is no such path",
-    )
-    .error_response()
+    Error::path_unknown().error_response()
 }
 
 async fn other_method() -> HttpResponse {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use state_machine::event::{RedactionStatus, Status};
+use state_machine::event::{LastError, RedactionStatus, Status};
 use state_machine::history::Recorded;
 use state_machine::id::{AccountId, ErrorCode, ReportId, SessionId, World};
 use state_machine::session::{Redaction, Session};
@@ -243,8 +243,16 @@ struct StepJson<'a> {
 }
 
 #[derive(Serialize)]
-struct LastErrorJson<'a> {
+pub(super) struct LastErrorJson<'a> {
     code: Option<&'a str>,
+}
+
+impl<'a> LastErrorJson<'a> {
+    pub(super) fn of(last_error: &'a LastError) -> Self {
+        Self {
+            code: last_error.code.as_ref().map(ErrorCode::as_str),
+        }
+    }
 }
 
 impl<'a> StepJson<'a> {
@@ -258,9 +266,7 @@ impl<'a> StepJson<'a> {
             received_at: recorded.arrival.received_at.0.div_euclid(1000),
             sequence: recorded.arrival.sequence.0,
             status: event.status.as_ref().map(Status::as_str),
-            last_error: event.last_error.as_ref().map(|error| LastErrorJson {
-                code: error.code.as_ref().map(ErrorCode::as_str),
-            }),
+            last_error: event.last_error.as_ref().map(LastErrorJson::of),
             last_verification_report: event.report.as_ref().map(ReportId::as_str),
             redaction: event.redaction.as_ref().map(RedactionStatus::as_str),
             row: step.row,

@@ -82,7 +82,8 @@ fn place(service: &Service, text: &str) -> Option<UserTag> {
     }
 }
 
-fn tag_text(tag: UserTag) -> String {
+/// Returns the tag of a user as it is shown.
+pub(super) fn tag_text(tag: UserTag) -> String {
     format!("{TAG_PREFIX}{}", hex::encode(tag.0))
 }
 

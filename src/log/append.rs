@@ -8,6 +8,7 @@ use state_machine::id::SequenceNumber;
 
 use super::Log;
 use super::entry::{ErasureCause, ErasureFact, Fact, Subject, SubjectName};
+use super::key_ring::KeyRing;
 use super::prepare::{self, PrepareError, Prepared, Words};
 use super::sequencer::Request;
 use super::shared::Shared;
@@ -90,9 +91,18 @@ impl Log {
         payload: &AuthenticatedPayload<'_>,
         event: SessionEvent,
     ) -> Result<Prepared, PrepareError> {
-        let Shared { keys, index, .. } = &*self.shared;
+        let Shared {
+            keys,
+            index,
+            options,
+            ..
+        } = &*self.shared;
         let name = SubjectName::Session(event.world.clone(), event.session.clone());
-        let key = keys.key(&name, index)?;
+        let key = if options.keeps_evidence() {
+            keys.key(&name, index)?
+        } else {
+            KeyRing::none(name)
+        };
         let fact = prepare::session_fact(&self.shared.log_keys, event);
         Ok(Prepared::of_delivery(
             &self.shared.options,

@@ -9,13 +9,13 @@ use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
 /// Makes a file's name durable: syncing a file does not sync the directory that names it.
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
 /// Creates a file under its final name only once `write` has filled it and it is durable. If we stop before
 /// the rename, a leftover `.new` file remains, which the next call overwrites.
-pub(super) fn create_whole<T>(
+pub(crate) fn create_whole<T>(
     path: &Path,
     write: impl FnOnce(&File) -> io::Result<T>,
 ) -> io::Result<T> {

@@ -53,6 +53,10 @@ impl Group {
     pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
         self.fed.iter().map(|fed| Arc::clone(&fed.entry)).collect()
     }
+
+    pub(super) fn leaf_hashes(&self) -> Vec<Hash> {
+        self.fed.iter().map(|fed| fed.leaf_hash).collect()
+    }
 }
 
 impl Fed {

@@ -17,6 +17,8 @@ use super::segment::{self, SegmentHeader};
 const MAGIC: [u8; 8] = *b"AVOWLOG1";
 /// The bytes of an identity, without magic and checksum.
 pub(super) const BYTES: usize = 32;
+/// The length of the file: checksum, magic and identity.
+pub(super) const FILE_BYTES: u64 = 4 + 8 + 32;
 
 /// Which log this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,11 @@ impl Identity {
             log,
             key_check: keys.check(&log),
         }
+    }
+
+    /// Returns the log's 16 random bytes.
+    pub(super) fn log(self) -> [u8; 16] {
+        self.log
     }
 
     pub(super) fn to_bytes(self) -> [u8; BYTES] {

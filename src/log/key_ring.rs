@@ -95,6 +95,12 @@ impl KeyRing {
         Ok(Arc::new(SubjectKey::new(name, slot, keys, unused)))
     }
 
+    /// Returns a key that is none: what keys cost is measured against this.
+    pub(super) fn none(name: SubjectName) -> Arc<SubjectKey> {
+        let bound = (Custody::default(), true);
+        Arc::new(SubjectKey::new(Some(name), KeySlot::LOG, None, bound))
+    }
+
     fn find_or(
         &self,
         name: &SubjectName,

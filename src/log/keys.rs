@@ -59,7 +59,7 @@ impl MasterKey {
 }
 
 /// Tells keys that a person made up: few distinct bytes, or bytes in even steps (`000102…`).
-fn is_weak(key: &[u8; KEY_BYTES]) -> bool {
+pub(crate) fn is_weak(key: &[u8; KEY_BYTES]) -> bool {
     let steps = key
         .iter()
         .zip(key.iter().skip(1))

@@ -3,9 +3,9 @@
 //! The journal is the commit point. sled, the index and the head file follow it, and each can be had again
 //! from the others: sled and the index from the journal, the journal's old parts from sled.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -19,19 +19,24 @@ mod custody;
 mod dedupe;
 mod disk_space;
 mod draft;
-mod durable;
+pub(crate) mod durable;
 pub mod entry;
 mod eraser;
 mod erasure_fact;
+mod export;
 mod feeder;
 mod head;
+mod health;
 mod identity;
+pub mod import;
 mod index;
 mod index_building;
+pub mod inspection;
 mod journal;
 mod key_ring;
 pub mod keys;
 pub mod leaf;
+mod lock;
 mod open_error;
 mod options;
 pub(crate) mod panic_guard;
@@ -56,6 +61,8 @@ mod subject_key;
 mod subject_row;
 mod survey;
 mod tail;
+pub mod tree;
+pub mod unsealer;
 pub mod vault;
 
 pub use append::{AppendError, Appended, Stated, Statement};
@@ -63,10 +70,12 @@ pub use custody::Custody;
 use disk_space::DiskSpace;
 use eraser::{Eraser, Job};
 use feeder::Feeder;
+pub use health::Health;
 use index_building::UpToDate;
 use journal::Journal;
 use key_ring::KeyRing;
 use keys::{LogKeys, MasterKey};
+use lock::lock;
 pub use open_error::{MissingEntries, OpenError, Repair, Repairs};
 pub use options::{JournalRetention, Options, Random, RandomError};
 use paths::Paths;
@@ -78,22 +87,11 @@ use sequencer::{Followers, Request, Sequencer};
 use shared::Shared;
 use stop::Stop;
 use tail::Tail;
+use tree::notary::Notary;
 use vault::Vault;
 
-/// Whether the log accepts writes, and how busy it is.
-#[derive(Debug, Clone)]
-pub struct Health {
-    /// Why writes have stopped, if they have.
-    pub stopped: Option<Arc<str>>,
-    /// Whether too little disk is free.
-    pub disk_full: bool,
-    /// How many prepared entries wait.
-    pub queue_entries: usize,
-    /// How many durable entries sled does not have yet.
-    pub store_behind_entries: u64,
-    /// How many reads the journal answered because sled could not: a restart mends that.
-    pub repaired_reads: u64,
-}
+use crate::transparency::key::{KeyName, NotAKeyName};
+use crate::transparency::signing_key::SigningKey;
 
 /// The log. Shared by reference between threads; one sequencer thread inside owns all writes.
 pub struct Log {
@@ -130,7 +128,7 @@ impl Log {
             store,
             index: UpToDate { index, covered, .. },
             head_file,
-            repairs,
+            mut repairs,
         } = recovered;
         if vault.slots_end() < covered.slots_end {
             return Err(OpenError::VaultBehind {
@@ -139,6 +137,11 @@ impl Log {
             });
         }
         vault.begin(covered.slots_end);
+        let origin = options.origin.clone();
+        let origin = origin.map_or_else(|| default_origin(vault.log()), Ok)?;
+        let key = SigningKey::new(origin, vault.signing_seed()?.expose());
+        let (tree, notary) =
+            tree::opening::open(&paths, key, &store, survey.end.next, &mut repairs)?;
         let journal = Journal::open(
             &paths.journal,
             identity,
@@ -155,6 +158,7 @@ impl Log {
             tail: Tail::new(survey.end),
             store,
             index,
+            tree,
             indexed: AtomicU64::new(survey.end.next),
             stop: Stop::default(),
             disk_full: AtomicBool::new(false),
@@ -168,31 +172,35 @@ impl Log {
             fs::remove_file(&paths.journal_rewriting)?;
         }
         let feeder = Feeder::new(Arc::clone(&shared), head_file, covered);
-        let log = Self::start(shared, (journal, disk_space), feeder, jobs, lock)?;
+        let log = Self::start(shared, (journal, disk_space), (feeder, notary), jobs, lock)?;
         Ok((log, repairs))
     }
 
     fn start(
         shared: Arc<Shared>,
         (journal, disk_space): (Journal, DiskSpace),
-        feeder: Feeder,
+        (feeder, notary): (Feeder, Notary),
         jobs: Vec<Job>,
         lock: File,
     ) -> Result<Self, OpenError> {
         let (queue, requests) = bounded(shared.options.queue_entries_max);
         // Bounded by the tail, which lets commits wait when sled is too far behind.
         let (groups, fed) = unbounded();
+        let (leaves, hashed) = unbounded();
         let (erasures, wanted) = unbounded();
         for job in jobs {
             drop(erasures.send(job));
         }
         let followers = Followers {
             feeder: groups,
+            notary: leaves,
             eraser: erasures.clone(),
         };
         let eraser = Eraser::new(Arc::clone(&shared), queue.clone());
         let sequencer = Sequencer::new(Arc::clone(&shared), journal, disk_space, followers);
+        let attested = Arc::clone(&shared);
         let threads = vec![
+            spawn("log-notary", move || notary.run(&attested, &hashed))?,
             spawn("log-feeder", move || feeder.run(&fed))?,
             spawn("log-eraser", move || eraser.run(&wanted))?,
             spawn("log-sequencer", move || sequencer.run(&requests))?,
@@ -204,17 +212,6 @@ impl Log {
             threads,
             _lock: lock,
         })
-    }
-
-    /// Returns whether the log accepts writes.
-    pub fn health(&self) -> Health {
-        Health {
-            stopped: self.shared.stop.reason(),
-            disk_full: self.shared.disk_full.load(Ordering::Relaxed),
-            queue_entries: self.queue.as_ref().map_or(0, Sender::len),
-            store_behind_entries: self.shared.tail.behind(),
-            repaired_reads: self.shared.repaired_reads.load(Ordering::Relaxed),
-        }
     }
 
     /// Commits and answers what is queued, syncs everything, and ends the threads. Dropping does the same.
@@ -232,6 +229,11 @@ impl Drop for Log {
             drop(thread.join());
         }
     }
+}
+
+/// Returns the name under which a log signs that was given none.
+fn default_origin(log: [u8; 16]) -> Result<KeyName, NotAKeyName> {
+    format!("avow/{}", hex::encode(log)).parse()
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
@@ -260,19 +262,4 @@ fn open_vault(
         log,
         options.random,
     )?)
-}
-
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let lock = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(error.into()),
-    }
 }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use super::leaf::LeafError;
 use super::store::StoreError;
+use crate::transparency::checkpoint::UnauthenticCheckpoint;
+use crate::transparency::key::NotAKeyName;
 
 /// Why the log could not be opened, and what is missing.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +92,38 @@ pub enum OpenError {
     /// sled cannot be opened although its files are whole.
     #[error("the store cannot be used: {0}")]
     Store(String),
+    /// The log has lost entries that were signed.
+    #[error(
+        "the log has {there} entries, and its last checkpoint was signed over {signed}: entries {there} to {} are gone",
+        signed.saturating_sub(1)
+    )]
+    BehindCheckpoint {
+        /// How many there are.
+        there: u64,
+        /// How many were signed.
+        signed: u64,
+    },
+    /// Entries are not those that were signed.
+    #[error("{} are not the ones that a checkpoint was signed over: the first that differs is among them",
+        MissingEntries(vec![entries.clone()]))]
+    EntriesChanged {
+        /// Among which the first is that differs.
+        entries: Range<u64>,
+    },
+    /// The last checkpoint is not this log's.
+    #[error("the last checkpoint in {path} is not this log's: {cause}")]
+    Checkpoint {
+        /// Where it lies.
+        path: PathBuf,
+        /// Why.
+        cause: UnauthenticCheckpoint,
+    },
+    /// The name under which the log is to sign cannot be one.
+    #[error(transparent)]
+    Origin(#[from] NotAKeyName),
+    /// The tree's files cannot be used.
+    #[error("the tree: {0}")]
+    Tree(String),
     /// An erasure that is wanted cannot be carried out.
     #[error("an erasure that the log wants cannot be carried out: {0}")]
     Erasure(String),
@@ -173,6 +207,8 @@ pub enum Repair {
     },
     /// The index was damaged or missing, and was built anew.
     IndexRebuilt,
+    /// The Merkle tree was missing or damaged, and was hashed anew from the leaves.
+    TreeRebuilt,
     /// The head file was missing or damaged, and was written anew.
     HeadRewritten,
     /// The identity file was missing or damaged, and was written anew from the journal.
@@ -230,6 +266,8 @@ impl fmt::Display for Repair {
             Self::IndexRebuilt => {
                 formatter.write_str("rebuilt the index, which was missing or damaged")
             }
+            Self::TreeRebuilt => formatter
+                .write_str("hashed the Merkle tree anew, which was missing or damaged; it is the one that was signed"),
             Self::HeadRewritten => {
                 formatter.write_str("rewrote the head file, which was missing or damaged")
             }

@@ -2,6 +2,8 @@
 
 use state_machine::time::ReceivedAt;
 
+use crate::transparency::key::KeyName;
+
 /// What an open log may use and how it keeps its journal. Every bound has a safe default.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -21,6 +23,11 @@ pub struct Options {
     pub disk_free_bytes_min: u64,
     /// The size of the ballast file; 0 for none.
     pub ballast_bytes: u64,
+    /// The name under which the log signs checkpoints; none for one made of the log's own id.
+    pub origin: Option<KeyName>,
+    /// Whether payloads are sealed and leaves attested; not but in a benchmark of what that costs.
+    #[cfg(feature = "without-evidence")]
+    pub keeps_evidence: bool,
     /// Fills a buffer with random bytes (handed in: this floor reads no random source of its own).
     pub random: Random,
     /// The clock, likewise: it dates what nobody delivered.
@@ -57,8 +64,23 @@ impl Options {
             index_cache_bytes: 32 * MIB,
             disk_free_bytes_min: 256 * MIB,
             ballast_bytes: 64 * MIB,
+            origin: None,
+            #[cfg(feature = "without-evidence")]
+            keeps_evidence: true,
             random,
             clock,
         }
+    }
+
+    /// Tells whether payloads are sealed and leaves attested.
+    #[cfg_attr(
+        not(feature = "without-evidence"),
+        expect(clippy::unused_self, reason = "but in that benchmark, it is always so")
+    )]
+    pub(super) fn keeps_evidence(&self) -> bool {
+        #[cfg(feature = "without-evidence")]
+        return self.keeps_evidence;
+        #[cfg(not(feature = "without-evidence"))]
+        true
     }
 }

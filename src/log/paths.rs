@@ -17,6 +17,11 @@ pub(super) struct Paths {
     pub(super) store_rebuilding: PathBuf,
     pub(super) index: PathBuf,
     pub(super) head: PathBuf,
+    /// The hashes of the Merkle tree.
+    pub(super) tree: PathBuf,
+    pub(super) checkpoints: PathBuf,
+    /// The latest checkpoint that witnesses cosigned.
+    pub(super) cosigned: PathBuf,
     pub(super) ballast: PathBuf,
     pub(super) lock: PathBuf,
 }
@@ -33,6 +38,9 @@ impl Paths {
             store_rebuilding: directory.join("sled.rebuilding"),
             index: directory.join("index"),
             head: directory.join("head"),
+            tree: directory.join("tree"),
+            checkpoints: directory.join("checkpoints"),
+            cosigned: directory.join("cosigned"),
             ballast: directory.join("ballast"),
             lock: directory.join("lock"),
         }

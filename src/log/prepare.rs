@@ -72,8 +72,12 @@ impl Prepared {
         let identification = Identification::of(&fact);
         let clear = (payload.signature_header(), payload.body());
         let keys = key.state().sealing_keys().cloned();
-        let sealed = keys.map(|keys| seal(options, &keys, &identification, clear));
-        let (sealed, digest) = sealed.transpose()?.unzip();
+        let (sealed, digest) = if options.keeps_evidence() {
+            let sealed = keys.map(|keys| seal(options, &keys, &identification, clear));
+            sealed.transpose()?.unzip()
+        } else {
+            Some(payload::pack(clear)).unzip()
+        };
         let delivery = Delivered {
             facts: facts_digest(&fact),
             identification,

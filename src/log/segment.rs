@@ -57,6 +57,14 @@ impl SegmentHeader {
             .and_then(Self::parse))
     }
 
+    /// Reads a segment's header; `None` if any of its bytes is not what was written.
+    pub(super) fn read_strictly(file: &File) -> io::Result<Option<Self>> {
+        let mut bytes = vec![0; usize::try_from(HEADER_BYTES).unwrap_or(usize::MAX)];
+        let count = read_up_to(file, &mut bytes, 0)?;
+        let header = Self::read(file)?;
+        Ok(header.filter(|header| count == bytes.len() && header.to_bytes() == bytes))
+    }
+
     fn parse(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::of(bytes.strip_prefix(&MAGIC)?);
         let identity = Identity::parse(fields.bytes(identity::BYTES)?)?;
@@ -82,6 +90,16 @@ pub(super) fn first_of(path: &Path) -> Option<u64> {
         .filter(|digits| digits.len() == 20)?
         .parse()
         .ok()
+}
+
+/// What stands at one place of a segment.
+pub(super) enum Here<'reader> {
+    /// A whole record and zeros up to the next.
+    Record(Record<'reader>),
+    /// What begins as a record does and is none.
+    Damaged,
+    /// Anything else: zeros behind the last record, the end of the file, or foreign bytes.
+    NoRecord,
 }
 
 /// Reads the records of one segment, in the order in which they lie, passing over damaged bytes.
@@ -143,6 +161,45 @@ impl SegmentReader {
                 return Ok(Record::parse(self.window_at(start, bytes)?));
             }
             self.offset = start + as_u64(ALIGNMENT);
+        }
+    }
+
+    /// Returns what stands just behind the record returned last, without looking any further.
+    pub(super) fn here(&mut self) -> io::Result<Here<'_>> {
+        let start = self.offset;
+        let Some(bytes) = record::bytes_of(self.window_at(start, record::HEADER_BYTES)?) else {
+            return Ok(Here::NoRecord);
+        };
+        let padded = record::padded(bytes);
+        let whole = self.window_at(start, padded)?.get(..padded);
+        let padding = whole.and_then(|whole| whole.get(bytes..));
+        if !padding.is_some_and(|padding| padding.iter().all(|byte| *byte == 0)) {
+            return Ok(Here::Damaged);
+        }
+        if Record::parse(self.window_at(start, padded)?).is_some() {
+            self.offset = start + as_u64(padded);
+        }
+        let record = Record::parse(self.window_at(start, padded)?);
+        Ok(record.map_or(Here::Damaged, Here::Record))
+    }
+
+    /// Forgets what was read, so that the next read asks the file again.
+    pub(super) fn forget(&mut self) {
+        self.window.clear();
+    }
+
+    /// Returns where the first byte lies, from here to the end of the file, that is not zero.
+    pub(super) fn first_not_zero(&mut self) -> io::Result<Option<u64>> {
+        let mut offset = self.offset;
+        loop {
+            let window = self.window_at(offset, 1)?;
+            if window.is_empty() {
+                return Ok(None);
+            }
+            if let Some(index) = window.iter().position(|byte| *byte != 0) {
+                return Ok(Some(offset + as_u64(index)));
+            }
+            offset += as_u64(window.len());
         }
     }
 

@@ -17,6 +17,7 @@ use super::index::IndexError;
 use super::journal::{Journal, JournalError};
 use super::prepare::{Delivered, Prepared};
 use super::shared::Shared;
+use crate::transparency::hash::Hash;
 
 /// How many bytes of entries one commit holds, about.
 const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -46,6 +47,7 @@ pub(super) struct Sequencer {
 /// Who is told of a commit.
 pub(super) struct Followers {
     pub(super) feeder: Sender<Group>,
+    pub(super) notary: Sender<Vec<Hash>>,
     pub(super) eraser: Sender<Job>,
 }
 
@@ -217,7 +219,10 @@ impl Sequencer {
         self.shared
             .tail
             .publish(group.entries(), *self.journal.end());
-        // Both end after this thread. Were one gone, the next opening would do what it has not done.
+        // All end after this thread. Were one gone, the next opening would do what it has not done.
+        if self.shared.options.keeps_evidence() {
+            drop(self.followers.notary.send(group.leaf_hashes()));
+        }
         drop(self.followers.feeder.send(group));
         for key in due {
             drop(self.followers.eraser.send(Job::Erase(key)));

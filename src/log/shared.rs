@@ -13,6 +13,7 @@ use super::keys::LogKeys;
 use super::stop::Stop;
 use super::store::Store;
 use super::tail::Tail;
+use super::tree::Tree;
 
 /// The parts of an open log that more than one thread uses.
 pub(super) struct Shared {
@@ -24,6 +25,7 @@ pub(super) struct Shared {
     pub(super) tail: Tail,
     pub(super) store: Store,
     pub(super) index: Index,
+    pub(super) tree: Tree,
     /// How many entries the index covers.
     pub(super) indexed: AtomicU64,
     pub(super) stop: Stop,

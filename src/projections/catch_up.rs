@@ -1,10 +1,11 @@
-//! Catch-up: the only loop that writes projections. Live, start-up and rebuild are this loop.
+//! Catch-up: the only loop that writes projections. Live, start-up, rebuild and audit are this loop.
 //!
 //! It reads the log from the cursor, folds in rounds, and writes each round and the new cursor in one batch. If we stop
 //! before a batch, its entries are read again; no entry is ever folded into a record twice, since a history is a set.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fjall::OwnedWriteBatch;
 use state_machine::history::{Arrival, Recorded};
@@ -19,35 +20,36 @@ use super::listing::{self, ListedAnomaly, Rows, rule};
 use super::record::{SessionRecord, Unfolded, UserRecord, WhyUnfolded};
 use super::store::{Projections, StoreError};
 use super::view::View;
+use crate::log::ReadError;
 use crate::log::entry::{
-    ErasureDoneFact, ErasureFact, Fact, Leaf, SessionFact, SubjectName, UnreadableFact,
+    Entry as LogEntry, ErasureDoneFact, ErasureFact, Fact, Leaf, SessionFact, SubjectName,
+    UnreadableFact,
 };
-use crate::log::{Log, ReadError};
 use crate::stripe::decode::EventForm;
 
 /// How many entries one batch may cover: it bounds the memory of a rebuild.
 const ROUND_ENTRIES_MAX: usize = 1024;
 
-/// Folds the log's entries from the cursor to where the log ended at the call, and returns the new cursor. `touched` is
-/// told of every user whose standing may have changed, once that is written.
+/// Folds the entries from the cursor on, which `entries_from` returns, and returns the new cursor. `touched` is told of
+/// every user whose standing may have changed, once that is written.
 ///
-/// What is appended meanwhile is left to the next call: whoever waits for this one must not wait for those who come
-/// later, however fast they come.
-pub fn catch_up(
-    log: &Log,
+/// Of a log, these are the entries up to where it ended at the call. What is appended meanwhile is left to the next call:
+/// whoever waits for this one must not wait for those who come later, however fast they come.
+pub fn catch_up<Entries: Iterator<Item = Result<Arc<LogEntry>, ReadError>>>(
     projections: &Projections,
+    entries_from: impl FnOnce(SequenceNumber) -> Entries,
     mut touched: impl FnMut(&World, UserTag),
 ) -> Result<SequenceNumber, StoreError> {
     let mut cursor = projections.cursor()?;
-    let end = log.size();
-    while cursor.next.0 < end {
+    let mut entries = entries_from(cursor.next).peekable();
+    while entries.peek().is_some() {
         let view = projections.view();
         let mut round = Round {
             view: &view,
             sessions: BTreeMap::new(),
             strays: Rows::new(),
         };
-        for entry in log.entries_from(cursor.next).take(ROUND_ENTRIES_MAX) {
+        for entry in entries.by_ref().take(ROUND_ENTRIES_MAX) {
             cursor.last = match &entry {
                 Ok(entry) => entry.leaf.digest(),
                 Err(_) => [0; 32],
@@ -195,7 +197,9 @@ impl Round<'_> {
             );
 
             let owner = after.user.map(|user| user.tag);
-            for tag in before.user.map(|user| user.tag).into_iter().chain(owner) {
+            // Those too who never stood there when a round ended: no row may depend on where rounds end.
+            let named = record.after.history.events().filter_map(|event| event.user);
+            for tag in named.collect::<BTreeSet<_>>() {
                 let user = touch(&mut users, (world.clone(), tag), || {
                     self.view.user(world, tag)
                 })?;
@@ -207,7 +211,7 @@ impl Round<'_> {
             let before = listing::rows_of_user(world, *tag, user.before.listed_as);
             let after = listing::rows_of_user(world, *tag, user.after.listed_as);
             write_difference(projections, batch, &before, after);
-            if user.after != user.before {
+            if user.after != user.before || user.after == UserRecord::default() {
                 batch.insert(
                     &projections.users,
                     key::user(world, *tag),

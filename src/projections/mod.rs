@@ -5,6 +5,7 @@
 //! clear; a user is found by tag.
 
 pub mod catch_up;
+pub mod digest;
 mod key;
 pub mod listing;
 pub mod record;

@@ -15,9 +15,9 @@ use crate::log::panic_guard;
 use crate::log::{Log, ReadError};
 
 /// The version of the fold and of everything stored; another one in the store means folding the log again.
-pub const REDUCER_VERSION: u32 = 2;
+pub const REDUCER_VERSION: u32 = 3;
 
-const CURSOR: &[u8] = b"cursor";
+pub(super) const CURSOR: &[u8] = b"cursor";
 const DAMAGED: &[u8] = b"damaged";
 const VERSION: &[u8] = b"reducer_version";
 
@@ -82,7 +82,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    const START: Self = Self {
+    pub(super) const START: Self = Self {
         next: SequenceNumber(0),
         last: [0; 32],
     };
@@ -91,7 +91,7 @@ impl Cursor {
         [self.next.0.to_be_bytes().as_slice(), &self.last].concat()
     }
 
-    fn of_stored(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn of_stored(bytes: &[u8]) -> Option<Self> {
         let (next, last) = bytes.split_first_chunk()?;
         let next = SequenceNumber(u64::from_be_bytes(*next));
         Some(Self {
@@ -107,7 +107,7 @@ pub struct Projections {
     pub(super) sessions: Keyspace,
     pub(super) users: Keyspace,
     pub(super) listings: Keyspace,
-    meta: Keyspace,
+    pub(super) meta: Keyspace,
 }
 
 impl Projections {
@@ -139,7 +139,8 @@ impl Projections {
         Ok((projections, Some(reason)))
     }
 
-    fn open_as_is(directory: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+    /// Opens the projections in a directory as they are, of whichever log; empty ones if there is nothing.
+    pub fn open_as_is(directory: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let database = Database::builder(directory)
             .cache_size(cache_bytes)
             .open()?;
@@ -154,8 +155,7 @@ impl Projections {
     }
 
     fn reason_to_start_afresh(&self, log: &Log) -> Result<Option<StartedAfresh>, StoreError> {
-        let version = self.meta.get(VERSION)?;
-        if version.as_deref() != Some(REDUCER_VERSION.to_be_bytes().as_slice()) {
+        if !self.is_of_this_reducer()? {
             return Ok(Some(StartedAfresh::OtherReducer));
         }
         if self.meta.get(DAMAGED)?.is_some() {
@@ -173,12 +173,15 @@ impl Projections {
             .then_some(StartedAfresh::EntryReadable))
     }
 
+    /// Tells whether this version of the fold made what is stored.
+    pub fn is_of_this_reducer(&self) -> Result<bool, StoreError> {
+        let version = self.meta.get(VERSION)?;
+        Ok(version.as_deref() == Some(REDUCER_VERSION.to_be_bytes().as_slice()))
+    }
+
     /// Returns how far the log is folded.
     pub fn cursor(&self) -> Result<Cursor, StoreError> {
-        let Some(bytes) = self.meta.get(CURSOR)? else {
-            return Ok(Cursor::START);
-        };
-        Ok(Cursor::of_stored(&bytes).ok_or(DamagedRecord::Key)?)
+        self.view().cursor()
     }
 
     /// Puts the new cursor into the batch whose records it covers.

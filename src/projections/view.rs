@@ -11,13 +11,13 @@ use state_machine::transition::StateName;
 use super::key;
 use super::listing::{self, ListedAnomaly};
 use super::record::{SessionRecord, UserRecord};
-use super::store::{Projections, StoreError};
+use super::store::{CURSOR, Cursor, Projections, StoreError};
 use super::stored::DamagedRecord;
 
 /// The projections as they stood at one moment.
 pub struct View<'projections> {
-    projections: &'projections Projections,
-    snapshot: Snapshot,
+    pub(super) projections: &'projections Projections,
+    pub(super) snapshot: Snapshot,
 }
 
 /// Where a page begins or ends, exclusively. What lies before a position is read backwards.
@@ -67,6 +67,14 @@ impl<'projections> View<'projections> {
         }
     }
 
+    /// Returns how far the log was folded.
+    pub fn cursor(&self) -> Result<Cursor, StoreError> {
+        match self.snapshot.get(&self.projections.meta, CURSOR)? {
+            None => Ok(Cursor::START),
+            Some(bytes) => Ok(Cursor::of_stored(&bytes).ok_or(DamagedRecord::Key)?),
+        }
+    }
+
     /// Returns the record of a session.
     pub fn session(
         &self,
@@ -102,7 +110,10 @@ impl<'projections> View<'projections> {
     }
 
     /// Every read passes here: what is damaged is noted, so that the next start folds afresh.
-    fn noting_damage<T>(&self, read: Result<T, impl Into<StoreError>>) -> Result<T, StoreError> {
+    pub(super) fn noting_damage<T>(
+        &self,
+        read: Result<T, impl Into<StoreError>>,
+    ) -> Result<T, StoreError> {
         read.map_err(|error| self.projections.note_damage(error.into()))
     }
 

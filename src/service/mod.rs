@@ -7,6 +7,8 @@
 
 mod cache;
 pub mod custody;
+pub mod evidence;
+pub mod export;
 mod policy;
 pub mod projector;
 pub mod read;
@@ -14,7 +16,7 @@ pub mod sessions;
 pub mod users;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use state_machine::id::SequenceNumber;
 use state_machine::retry::policy::Policy;
@@ -22,6 +24,7 @@ use state_machine::retry::policy::Policy;
 use crate::log::keys::MasterKey;
 use crate::log::vault::file_system::in_place_warning;
 use crate::log::{self, AppendError, Appended, Log, PrepareError, Prepared};
+use crate::projections::digest::ProjectionsDigest;
 use crate::projections::store::{Projections, StoreError};
 use crate::stripe::decode::{Decoded, decode};
 use crate::stripe::secret::Secrets;
@@ -129,6 +132,8 @@ pub struct Service {
     log: Arc<Log>,
     projections: Arc<Projections>,
     users: Arc<UserCache>,
+    /// The digest that was asked for last; held by whoever makes another.
+    digest: Mutex<Option<ProjectionsDigest>>,
     secrets: Secrets,
     tolerance_seconds: u32,
     user_reference_sources: Vec<UserReferenceSource>,
@@ -171,6 +176,7 @@ impl Service {
             projector,
             projections,
             users,
+            digest: Mutex::new(None),
             secrets: options.secrets,
             tolerance_seconds: options.tolerance_seconds,
             user_reference_sources: options.user_reference_sources,
@@ -219,6 +225,11 @@ impl Service {
             }
             Decoded::Foreign { event_type } => Admitted::Foreign { event_type },
         })
+    }
+
+    /// Returns the log, for those who prove what it holds.
+    pub fn log(&self) -> &Log {
+        &self.log
     }
 
     /// Returns whether the service can do its work.

@@ -94,7 +94,9 @@ impl Projector {
             .name("projector".into())
             .spawn(move || {
                 let forget = |world: &World, tag| users.forget(&(world.clone(), tag));
-                run_guarded(&receiver, &publish, || catch_up(&log, &projections, forget));
+                run_guarded(&receiver, &publish, || {
+                    catch_up(&projections, |next| log.entries_from(next), forget)
+                });
             })?;
         Ok(Self {
             handle: Handle {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use state_machine::time::Timestamp;
 
-use super::cosignature::cosigned_at;
+use super::cosignature::split;
 use super::decimal;
 use super::hash::TreeHead;
 use super::key::{KeyName, VerifierKey};
@@ -182,17 +182,20 @@ impl SignedCheckpoint {
         witness.cosign(self.note.text(), at)
     }
 
-    /// Adds the cosignatures by `witness` that its answer holds, and returns the latest time of them. Signatures by
-    /// others are ignored: nothing unauthenticated is added.
-    pub fn add_cosignatures(
+    /// Adds the cosignature by `witness` that its answer holds, the latest of several, and returns its time. Nothing
+    /// else is added: neither signatures by others nor more by one witness than leaves room for all.
+    pub fn add_cosignature(
         &mut self,
         answer: &str,
         witness: &VerifierKey,
     ) -> Result<Timestamp, AnswerError> {
-        for signature in signatures_by(witness, self.note.text(), &parse_signatures(answer)?)? {
-            self.note.add(signature.clone())?;
-        }
-        cosigned_at(&self.note, witness)?
-            .ok_or_else(|| AnswerError::NotCosigned(witness.name().clone()))
+        let signatures = parse_signatures(answer)?;
+        let (at, latest) = signatures_by(witness, self.note.text(), &signatures)?
+            .into_iter()
+            .filter_map(|signature| Some((split(signature.bytes())?.0, signature)))
+            .max_by_key(|(at, _)| *at)
+            .ok_or_else(|| AnswerError::NotCosigned(witness.name().clone()))?;
+        self.note.add(latest.clone())?;
+        Ok(at)
     }
 }

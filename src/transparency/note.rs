@@ -69,7 +69,11 @@ impl Note {
     /// Signs a text, which has to end with a line break.
     pub fn sign(text: String, key: &SigningKey) -> Result<Self, NoteError> {
         check_text(&text)?;
-        Ok(Self::sign_checked(text, key))
+        let note = Self::sign_checked(text, key);
+        if note.to_string().len() > NOTE_BYTES_MAX {
+            return Err(NoteError::TooLong);
+        }
+        Ok(note)
     }
 
     /// Signs a text of which it is known that it ends with a line break and holds no other control character.
@@ -85,16 +89,11 @@ impl Note {
         }
         let note = str::from_utf8(bytes).map_err(|_| NoteError::NotUtf8)?;
         // The text may hold empty lines: the last one divides.
-        let (text, signatures) = note
-            .rfind("\n\n")
-            .and_then(|end| note.split_at_checked(end + 1))
-            .ok_or(NoteError::Unsigned)?;
-        check_text(text)?;
-        let signatures = signatures.strip_prefix('\n').unwrap_or(signatures);
-        Ok(Self {
-            text: text.to_owned(),
-            signatures: parse_signatures(signatures)?,
-        })
+        let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Unsigned)?;
+        let text = format!("{text}\n");
+        check_text(&text)?;
+        let signatures = parse_signatures(signatures)?;
+        Ok(Self { text, signatures })
     }
 
     /// Returns the text, with its last line break.

@@ -1,6 +1,6 @@
 //! The resources of a C2SP tlog-tiles log: tiles of hashes and bundles of entries, and the paths that name them.
 //!
-//! A path has one spelling, and names nothing that no tree of 2⁶⁴ leaves has.
+//! A path has one spelling. It may name what a tree does not have, or not yet: that depends on the tree's size.
 
 use std::fmt;
 use std::ops::Range;
@@ -39,6 +39,12 @@ pub struct EntryBundle {
 pub struct NotATile;
 
 impl Tile {
+    /// Returns the tile of a tree of `size` leaves that holds hash `index` of a level; `None` if the tree has none.
+    pub fn holding(level: u8, index: u64, size: u64) -> Option<Self> {
+        let place = Place::holding(index, hashes_of_level(level, size))?;
+        (level <= LEVEL_MAX).then_some(Self { level, place })
+    }
+
     /// Returns which level it is of.
     pub fn level(self) -> u8 {
         self.level
@@ -56,6 +62,11 @@ impl Tile {
 }
 
 impl EntryBundle {
+    /// Returns the bundle of a log of `size` entries that holds entry `index`; `None` if the log has none.
+    pub fn holding(index: u64, size: u64) -> Option<Self> {
+        Place::holding(index, size).map(|place| Self { place })
+    }
+
     /// Returns which entries it holds.
     pub fn entries(self) -> Range<u64> {
         self.place.range()
@@ -125,16 +136,13 @@ fn hashes_of_level(level: u8, size: u64) -> u64 {
 
 /// Returns the places that `count` hashes or entries take.
 fn places(count: u64) -> impl Iterator<Item = Place> {
-    let width = u64::from(TILE_WIDTH);
-    let full = (0..count / width).map(|index| Place {
-        index,
-        width: TILE_WIDTH,
-    });
-    let rest = u16::try_from(count % width).ok().filter(|rest| *rest > 0);
-    full.chain(rest.map(|width| Place {
-        index: count / u64::from(TILE_WIDTH),
-        width,
-    }))
+    let (full, rest) = (count / u64::from(TILE_WIDTH), count % u64::from(TILE_WIDTH));
+    let partial = u16::try_from(rest).ok().filter(|width| *width > 0);
+    let partial = partial.map(|width| Place { index: full, width });
+    let width = TILE_WIDTH;
+    (0..full)
+        .map(move |index| Place { index, width })
+        .chain(partial)
 }
 
 /// The `index`-th group of 256, and how many of it are there.
@@ -147,6 +155,14 @@ struct Place {
 }
 
 impl Place {
+    /// Returns the place of item `index` among `count`.
+    fn holding(index: u64, count: u64) -> Option<Self> {
+        let index = (index < count).then_some(index / u64::from(TILE_WIDTH))?;
+        let left = count - index * u64::from(TILE_WIDTH);
+        let width = left.min(TILE_WIDTH.into()).try_into().ok()?;
+        Some(Self { index, width })
+    }
+
     fn range(self) -> Range<u64> {
         let start = self.index * u64::from(TILE_WIDTH);
         start..start + u64::from(self.width)

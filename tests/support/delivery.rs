@@ -1,5 +1,8 @@
 //! Deliveries as Stripe sends them: a body in Stripe's shape, signed at the time of sending.
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use avow::stripe::secret::Secret;
 use avow::stripe::signature::sign;
 use serde_json::{Value, json};
@@ -52,6 +55,25 @@ pub(crate) fn event(id: &str, session: &str, user: &str, name: &str, created: i6
             "redaction": null, "related_customer": null, "status": status, "type": "document",
         } },
     })
+}
+
+/// Delivers an event of a session of its own for each number, some at a time.
+pub(crate) fn deliver_numbered(numbers: Range<u64>, deliver: impl Fn(&Delivery) -> u16 + Sync) {
+    let next = AtomicU64::new(numbers.start);
+    let connection = || {
+        while let number = next.fetch_add(1, Ordering::Relaxed)
+            && number < numbers.end
+        {
+            let [id, session] = ["evt", "vs"].map(|prefix| format!("{prefix}_{number}"));
+            let delivery = Delivery::event(&event(&id, &session, "u", "verified", 10));
+            assert_eq!(deliver(&delivery), 200);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(connection);
+        }
+    });
 }
 
 /// The same event, with a verdict's report.

@@ -1,10 +1,14 @@
 //! What the promises are tested with: a real service on a real port, and deliveries that are really signed.
 
+pub(crate) mod audited;
 pub(crate) mod delivery;
 pub(crate) mod ledger;
 pub(crate) mod log;
+pub(crate) mod mirror;
 pub(crate) mod process;
 pub(crate) mod seed;
 pub(crate) mod server;
 pub(crate) mod strace;
+pub(crate) mod tools;
 pub(crate) mod traces;
+pub(crate) mod witness;

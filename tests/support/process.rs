@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -99,6 +100,14 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Returns what it has said on stderr so far.
+    pub(crate) fn said(&self) -> String {
+        let mut said = vec![0; usize::try_from(self.stderr.metadata().unwrap().len()).unwrap()];
+        // Its own place in the file is where the process goes on to write.
+        self.stderr.read_exact_at(&mut said, 0).unwrap();
+        String::from_utf8(said).unwrap()
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Ended {
         let status = self.child.wait().unwrap();
@@ -124,9 +133,19 @@ impl Process {
             .send()
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) fn get(&self, path: &str) -> Response {
         let url = format!("{}{path}", self.url);
         self.client.get(url).send().unwrap()
+    }
+
+    /// Sends a body; what breaks off the connection is an error.
+    pub(crate) fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> reqwest::Result<Response> {
+        let url = format!("{}{path}", self.url);
+        self.client.post(url).body(body.into()).send()
     }
 
     /// Asks for what has to be there.
@@ -141,10 +160,6 @@ impl Process {
         let words = json!({ "actor": "an operator", "reason": "a test" });
         let url = format!("{}/v1/sessions/{session}/{verb}", self.url);
         self.client.post(url).json(&words).send()
-    }
-
-    pub(crate) fn url(&self) -> &str {
-        &self.url
     }
 
     /// Waits until the log is projected, and returns how many entries it has.

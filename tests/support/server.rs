@@ -51,17 +51,7 @@ impl Server {
         master_key: &str,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let none = |_: &str| None;
-        let sources = Sources {
-            file: None,
-            environment: &none,
-            command_line: &[],
-        };
-        let mut settings = Settings::load(&sources).unwrap();
-        settings.log.journal_segment_bytes = 1 << 20;
-        settings.log.ballast_bytes = 0;
-        settings.log.disk_free_bytes_min = 1 << 20;
-        settings.http.workers = Some(1);
+        let mut settings = settings();
         change(&mut settings);
 
         let service = Arc::new(open(directory, master_key, &settings));
@@ -130,13 +120,13 @@ impl Server {
     }
 
     /// Asks for a path that knows no worlds.
+    pub(crate) fn get_plain(&self, path: &str) -> Response {
+        self.client.get(self.url(path)).send().unwrap()
+    }
+
+    /// Asks for JSON under a path that knows no worlds.
     pub(crate) fn read_plain(&self, path: &str) -> Value {
-        self.client
-            .get(self.url(path))
-            .send()
-            .unwrap()
-            .json()
-            .unwrap()
+        self.get_plain(path).json().unwrap()
     }
 
     /// States something of a session of the test-mode world.
@@ -155,6 +145,27 @@ impl Drop for Server {
         drop(self.stop.stop(true));
         self.thread.take().unwrap().join().unwrap();
     }
+}
+
+/// Opens the service of a directory that no server holds, as a server would.
+pub(crate) fn open_service(directory: &Path) -> Service {
+    open(directory, MASTER_KEY, &settings())
+}
+
+/// Returns the defaults, with small files.
+pub(crate) fn settings() -> Settings {
+    let none = |_: &str| None;
+    let sources = Sources {
+        file: None,
+        environment: &none,
+        command_line: &[],
+    };
+    let mut settings = Settings::load(&sources).unwrap();
+    settings.log.journal_segment_bytes = 1 << 20;
+    settings.log.ballast_bytes = 0;
+    settings.log.disk_free_bytes_min = 1 << 20;
+    settings.http.workers = Some(1);
+    settings
 }
 
 fn open(directory: &Path, master_key: &str, settings: &Settings) -> Service {

@@ -2,10 +2,11 @@
 //! `tests/tools/install` brings it; a person may do without, continuous integration may not.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
+
+use super::tools;
 
 /// How often the end of a trace is looked for, and how long in between.
 const LOOKS: (u32, Duration) = (2_000, Duration::from_millis(5));
@@ -26,17 +27,7 @@ pub(crate) fn is_present() -> bool {
     let mut version = Command::new("strace");
     version.arg("--version").stdout(Stdio::null());
     let present = version.status().is_ok_and(|status| status.success());
-    let required = std::env::var_os("CI").is_some_and(|value| value == "true");
-    assert!(
-        present || !required,
-        "strace is required here: run tests/tools/install"
-    );
-    if !present {
-        // Past the test harness, which would keep what a passing test prints to itself.
-        let skipped = "\nSKIPPED: strace is missing; tests/tools/install brings it\n\n";
-        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
-    }
-    present
+    tools::is_present("strace", present, "tests/tools/install")
 }
 
 /// Where a trace is written.

@@ -1,17 +1,17 @@
 //! Statements in a data directory that no server holds.
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use crossbeam_channel::bounded;
 use state_machine::id::{AccountId, SequenceNumber, SessionId, World};
 
 use super::StatementArguments;
+use crate::cli::opened;
 use crate::config::Configuration;
 use crate::http::custody::Answer;
+use crate::log::Statement;
 use crate::log::entry::SubjectName;
-use crate::log::{OpenError as LogError, Statement};
-use crate::service::{OpenError, Service};
+use crate::service::Service;
 use crate::stripe::user_reference::UserReference;
-use crate::system;
 
 /// States it of each subject, tells each answer, and returns how many there were.
 pub(super) fn state(
@@ -21,7 +21,7 @@ pub(super) fn state(
 ) -> anyhow::Result<usize> {
     let configuration = arguments.sources.with(Configuration::load)?;
     let world = world(arguments, configuration.settings.default_world())?;
-    let service = open(configuration)?;
+    let service = opened::open(configuration, "ask it with `--server URL`")?;
     let subjects = subjects(&service, arguments, &world)?;
     for subject in &subjects {
         let (sender, answer) = bounded(1);
@@ -39,38 +39,6 @@ pub(super) fn state(
         tell(&Answer::of(&service, subject, &stated))?;
     }
     Ok(subjects.len())
-}
-
-fn open(configuration: Configuration) -> anyhow::Result<Service> {
-    let Configuration {
-        settings,
-        data_dir,
-        webhook_secrets,
-        master_key,
-    } = configuration;
-    if !data_dir.join("log").is_dir() {
-        return Err(anyhow!("there is no log in {}", data_dir.display()));
-    }
-    let options = settings.service_options(
-        webhook_secrets,
-        master_key,
-        system::fill_random,
-        system::now,
-    );
-    let opened = Service::open(&data_dir, options);
-    if let Err(OpenError::Log(LogError::InUse { .. })) = &opened {
-        return Err(anyhow!(
-            "a server holds {}: ask it with `--server URL`",
-            data_dir.display()
-        ));
-    }
-    let opened = opened.with_context(|| format!("cannot open the data in {}", data_dir.display()));
-    let (service, repairs) = opened?;
-    for repair in repairs {
-        crate::cli::output::talk(&repair);
-    }
-    service.wait_until_caught_up();
-    Ok(service)
 }
 
 fn world(arguments: &StatementArguments, default: World) -> anyhow::Result<World> {

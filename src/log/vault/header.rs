@@ -44,6 +44,22 @@ impl Header {
             .max_by_key(|header| header.writes))
     }
 
+    /// Tells whether both places are whole, of one log, and followed by zeros.
+    pub(super) fn is_whole(file: &File) -> io::Result<bool> {
+        let mut bytes = vec![0; usize::try_from(HEADER_BYTES).unwrap_or(usize::MAX)];
+        let count = read_up_to(file, &mut bytes, 0)?;
+        let places = (read_place(file, 0)?, read_place(file, 1)?);
+        let (Some(first), Some(second)) = places else {
+            return Ok(false);
+        };
+        let mut written = Vec::with_capacity(bytes.len());
+        for header in [first, second] {
+            written.extend_from_slice(&header.to_bytes());
+            written.resize(written.len().next_multiple_of(bytes.len() / 2), 0);
+        }
+        Ok(count == bytes.len() && written == bytes && first.log == second.log)
+    }
+
     /// Writes the header of a file that begins: both places.
     pub(super) fn write_first(&mut self, file: &File) -> io::Result<()> {
         self.write(file)?;

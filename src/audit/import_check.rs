@@ -1,0 +1,117 @@
+//! The check of an export before it is imported, in one pass over its entries.
+
+use sha2::{Digest, Sha256};
+
+use super::import::ImportError;
+use super::manifest::Manifest;
+use super::source::{Source, StoredEntry};
+use crate::log::entry::Leaf;
+use crate::log::vault::KeySlot;
+use crate::transparency::checkpoint::SignedCheckpoint;
+use crate::transparency::frontier::Frontier;
+use crate::transparency::hash::leaf_hash;
+use crate::transparency::key::VerifierKey;
+
+/// What the check came to.
+pub(super) struct Checked {
+    /// The checkpoint that covers all of it.
+    pub(super) checkpoint: SignedCheckpoint,
+    /// The last key that an entry names.
+    pub(super) last_slot: Option<KeySlot>,
+}
+
+/// Holds the entries of an export to its checkpoints, its payloads to its entries, and both to its manifest.
+pub(super) fn check(
+    source: &Source,
+    manifest: &Manifest,
+    key: &VerifierKey,
+    mut progress: impl FnMut(u64),
+) -> Result<Checked, ImportError> {
+    let mut check = Check::begin(source, key)?;
+    check.meet_checkpoints()?;
+    for chunk in source.chunks(true) {
+        let chunk = chunk?;
+        for entry in &chunk.entries {
+            check.entry(entry)?;
+            check.meet_checkpoints()?;
+        }
+        progress(check.frontier.size());
+    }
+    check.finish(manifest)
+}
+
+/// How far the entries are checked.
+struct Check<'source> {
+    checkpoints: Box<dyn Iterator<Item = Result<SignedCheckpoint, ImportError>> + 'source>,
+    due: Option<SignedCheckpoint>,
+    latest: SignedCheckpoint,
+    frontier: Frontier,
+    last_slot: Option<KeySlot>,
+}
+
+impl<'source> Check<'source> {
+    fn begin(source: &'source Source, key: &'source VerifierKey) -> Result<Self, ImportError> {
+        let authenticate = |note| Ok(SignedCheckpoint::authenticate(note, key)?);
+        let checkpoints = source.checkpoints()?;
+        let mut checkpoints = checkpoints.map(move |note| authenticate(note?));
+        let latest = source.checkpoint().cloned();
+        let latest = latest.ok_or(ImportError::OtherCheckpoint)?;
+        Ok(Self {
+            due: checkpoints.next().transpose()?,
+            checkpoints: Box::new(checkpoints),
+            latest: authenticate(latest)?,
+            frontier: Frontier::new(),
+            last_slot: None,
+        })
+    }
+
+    fn entry(&mut self, StoredEntry { leaf, sealed }: &StoredEntry) -> Result<(), ImportError> {
+        let sequence = self.frontier.size();
+        let cause = |cause| ImportError::Leaf { sequence, cause };
+        let decoded = Leaf::decode(leaf).map_err(cause)?;
+        let says = decoded.sequence.0;
+        if says != sequence {
+            return Err(ImportError::OtherSequence { sequence, says });
+        }
+        let digest = decoded
+            .payload
+            .as_ref()
+            .map(|payload| payload.sealed_sha256);
+        // One that is not there was erased: the log has signed the manifest without it.
+        if !sealed.is_empty() && digest != Some(Sha256::digest(sealed).into()) {
+            return Err(ImportError::OtherPayload(sequence));
+        }
+        self.last_slot = self.last_slot.max(Some(decoded.key_slot));
+        self.frontier.push(leaf_hash(leaf), |_, _| {});
+        Ok(())
+    }
+
+    /// Holds the entries so far to the checkpoints of their number.
+    fn meet_checkpoints(&mut self) -> Result<(), ImportError> {
+        let size = self.frontier.size();
+        while let Some(due) = self.due.take_if(|due| due.tree().size <= size) {
+            if due.tree() != self.frontier.head() {
+                return Err(ImportError::OtherRoot(due.tree().size));
+            }
+            self.due = self.checkpoints.next().transpose()?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, manifest: &Manifest) -> Result<Checked, ImportError> {
+        let tree = self.frontier.head();
+        if let Some(due) = &self.due {
+            return Err(ImportError::OtherRoot(due.tree().size));
+        }
+        if tree != self.latest.tree() {
+            return Err(ImportError::OtherRoot(self.latest.tree().size));
+        }
+        if (tree.size, tree.root.to_string()) != (manifest.size, manifest.root.clone()) {
+            return Err(ImportError::OtherCheckpoint);
+        }
+        Ok(Checked {
+            checkpoint: self.latest,
+            last_slot: self.last_slot,
+        })
+    }
+}

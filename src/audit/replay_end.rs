@@ -1,0 +1,210 @@
+//! How sessions and users stand at the end of a replay, as rows: a line of JSON each, or a few lines of text.
+
+use std::fmt::{self, Display, Formatter};
+
+use serde::Serialize;
+use state_machine::attempt::{Attempt, Outcome};
+use state_machine::id::{
+    AccountId, ErrorCode, ReportId, SequenceNumber, SessionId, UserTag, World,
+};
+use state_machine::session::Session;
+use state_machine::time::Timestamp;
+use state_machine::user::Standing;
+
+use super::moment::moment;
+use super::replay::{Ended, SessionName};
+use super::replayed_session::{redaction, tag_text};
+use crate::log::Custody;
+
+/// How a session stands at the end.
+#[derive(Debug, Serialize)]
+pub struct SessionRow<'session> {
+    object: &'static str,
+    #[serde(flatten)]
+    name: NameRow<'session>,
+    status: &'static str,
+    since: Option<i64>,
+    user_tag: Option<String>,
+    events: u32,
+    attempts: Vec<AttemptRow<'session>>,
+    declines: usize,
+    anomalies: Vec<AnomalyRow<'session>>,
+    redaction: &'static str,
+    reversed: bool,
+    hold: Option<u64>,
+    erasure: Option<u64>,
+    erased: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct AttemptRow<'attempt> {
+    at: i64,
+    report: Option<&'attempt str>,
+    outcome: &'static str,
+    ended_at: Option<i64>,
+    code: Option<&'attempt str>,
+}
+
+#[derive(Debug, Serialize)]
+struct AnomalyRow<'anomaly> {
+    rule: &'static str,
+    event: &'anomaly str,
+    at: i64,
+}
+
+impl<'session> SessionRow<'session> {
+    /// Returns the row of a session.
+    pub fn of(
+        (world, id): &'session SessionName,
+        (session, custody): &'session (Session, Custody),
+    ) -> Self {
+        let sequence = |sequence: Option<SequenceNumber>| sequence.map(|sequence| sequence.0);
+        let anomalies = session.anomalies.iter().map(|anomaly| AnomalyRow {
+            rule: anomaly.rule.as_str(),
+            event: anomaly.event.as_str(),
+            at: anomaly.at.0,
+        });
+        Self {
+            object: "session",
+            name: name(world, id),
+            status: session.state.name().as_str(),
+            since: session.state.since().map(|since| since.0),
+            user_tag: session.user.as_ref().map(|user| tag_text(&user.tag.0)),
+            events: session.events,
+            attempts: session.attempts.iter().map(AttemptRow::of).collect(),
+            declines: session.declines.len(),
+            anomalies: anomalies.collect(),
+            redaction: redaction(session.redaction),
+            reversed: session.reversed,
+            hold: sequence(custody.hold),
+            erasure: sequence(custody.erasure),
+            erased: sequence(custody.done),
+        }
+    }
+}
+
+impl<'attempt> AttemptRow<'attempt> {
+    fn of(attempt: &'attempt Attempt) -> Self {
+        let (outcome, ended_at, code) = match &attempt.outcome {
+            Outcome::InProgress => ("in_progress", None, None),
+            Outcome::Failed { at, code } => ("failed", Some(at.0), code.as_ref()),
+            Outcome::Verified { at } => ("verified", Some(at.0), None),
+            Outcome::Unknown => ("unknown", None, None),
+        };
+        Self {
+            at: attempt.at.0,
+            report: attempt.report.as_ref().map(ReportId::as_str),
+            outcome,
+            ended_at,
+            code: code.map(ErrorCode::as_str),
+        }
+    }
+}
+
+impl Display for SessionRow<'_> {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        write!(to, "{}: {}", self.name.session, self.status)?;
+        if let Some(since) = self.since {
+            write!(to, " since {}", moment(Timestamp(since)))?;
+        }
+        if let Some(tag) = &self.user_tag {
+            write!(to, ", of {tag}")?;
+        }
+        writeln!(to, ", {} events", self.events)?;
+        for attempt in &self.attempts {
+            let AttemptRow {
+                report,
+                outcome,
+                code,
+                ..
+            } = attempt;
+            let at = moment(Timestamp(attempt.at));
+            write!(to, "    attempt of {at}: {outcome}")?;
+            for word in [code, report].into_iter().flatten() {
+                write!(to, " {word}")?;
+            }
+            writeln!(to)?;
+        }
+        for AnomalyRow { rule, event, at } in &self.anomalies {
+            writeln!(to, "    ! {rule}: {event} of {}", moment(Timestamp(*at)))?;
+        }
+        match (self.erasure, self.erased) {
+            (_, Some(done)) => writeln!(to, "    erased by entry {done}"),
+            (Some(erasure), None) => writeln!(to, "    to be erased by entry {erasure}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// How a user stands in one world at the end.
+#[derive(Debug, Serialize)]
+pub struct UserRow {
+    object: &'static str,
+    user_tag: String,
+    livemode: bool,
+    account: Option<String>,
+    status: &'static str,
+    since: Option<i64>,
+    session: Option<String>,
+    attempts: u32,
+}
+
+impl UserRow {
+    /// Returns the rows of a user: one for each world in which a session belongs to them.
+    pub fn all_of(tag: UserTag, ended: &Ended) -> Vec<Self> {
+        let owned = ended
+            .sessions
+            .iter()
+            .filter(|(_, (session, _))| session.user.as_ref().is_some_and(|user| user.tag == tag));
+        let owned: Vec<_> = owned.collect();
+        owned
+            .chunk_by(|((world, _), _), ((other, _), _)| world == other)
+            .filter_map(|sessions| {
+                let ((world, _), _) = sessions.first()?;
+                let of_world = sessions.iter().map(|((_, id), (session, _))| (id, session));
+                let standing = Standing::of(of_world, []);
+                Some(Self {
+                    object: "user",
+                    user_tag: tag_text(&tag.0),
+                    livemode: world.livemode,
+                    account: world.account.as_ref().map(ToString::to_string),
+                    status: standing.status().as_str(),
+                    since: standing.since().map(|since| since.0),
+                    session: standing.current().map(|(id, _)| id.to_string()),
+                    attempts: standing.attempts_total(),
+                })
+            })
+            .collect()
+    }
+}
+
+impl Display for UserRow {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        write!(to, "{}: {}", self.user_tag, self.status)?;
+        if let Some(since) = self.since {
+            write!(to, " since {}", moment(Timestamp(since)))?;
+        }
+        if let Some(session) = &self.session {
+            write!(to, " by {session}")?;
+        }
+        let mode = if self.livemode { "live" } else { "test" };
+        writeln!(to, ", {} attempts, in {mode} mode", self.attempts)
+    }
+}
+
+/// A session, and its world.
+#[derive(Debug, Serialize)]
+pub(super) struct NameRow<'name> {
+    pub(super) session: &'name str,
+    livemode: bool,
+    account: Option<&'name str>,
+}
+
+/// Returns the row of a session's name.
+pub(super) fn name<'name>(world: &'name World, session: &'name SessionId) -> NameRow<'name> {
+    NameRow {
+        session: session.as_str(),
+        livemode: world.livemode,
+        account: world.account.as_ref().map(AccountId::as_str),
+    }
+}

@@ -1,0 +1,165 @@
+//! What entries say, by kind, as JSON.
+
+use serde::Serialize;
+use state_machine::event::{RedactionStatus, Status};
+use state_machine::id::{AccountId, EventId, ReportId, SessionId, World};
+
+use super::sessions::LastErrorJson;
+use super::users::tag_text;
+use crate::log::entry::{ErasureCause, Fact, SessionFact, Subject, SubjectName, UnreadableFact};
+use crate::stripe::decode::EventForm;
+use crate::stripe::spelling;
+
+/// Returns the name of an entry's kind.
+pub(super) fn kind(fact: &Fact) -> &'static str {
+    match fact {
+        Fact::Event(_) => "event",
+        Fact::Conflict(_) => "conflict",
+        Fact::Unreadable(_) => "unreadable",
+        Fact::Erasure(_) => "erasure",
+        Fact::ErasureDone(_) => "erasure_done",
+        Fact::Hold(_) => "hold",
+        Fact::Release(_) => "release",
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum FactJson<'a> {
+    Session(SessionFactJson<'a>),
+    Unreadable(UnreadableJson<'a>),
+    Erasure {
+        subject: SubjectJson<'a>,
+        cause: &'static str,
+        /// The entry of the event that says that Stripe has redacted the session.
+        redacted: Option<u64>,
+    },
+    ErasureDone {
+        subject: SubjectJson<'a>,
+        erasure: u64,
+        payloads: u64,
+    },
+    Custody {
+        subject: SubjectJson<'a>,
+    },
+}
+
+impl<'a> FactJson<'a> {
+    pub(super) fn of(fact: &'a Fact) -> Self {
+        match fact {
+            Fact::Event(fact) | Fact::Conflict(fact) => Self::Session(SessionFactJson::of(fact)),
+            Fact::Unreadable(fact) => Self::Unreadable(UnreadableJson::of(fact)),
+            Fact::Erasure(erasure) => {
+                let (cause, redacted) = match erasure.cause {
+                    ErasureCause::Redacted(event) => ("redacted", Some(event.0)),
+                    ErasureCause::Operator => ("operator", None),
+                };
+                Self::Erasure {
+                    subject: SubjectJson::of(&erasure.subject),
+                    cause,
+                    redacted,
+                }
+            }
+            Fact::ErasureDone(done) => Self::ErasureDone {
+                subject: SubjectJson::of(&done.subject),
+                erasure: done.erasure.0,
+                payloads: done.payloads,
+            },
+            Fact::Hold(subject) | Fact::Release(subject) => Self::Custody {
+                subject: SubjectJson::of(subject),
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct SessionFactJson<'a> {
+    event: &'a str,
+    r#type: Option<&'static str>,
+    form: &'static str,
+    api_version: Option<&'a str>,
+    created: i64,
+    livemode: bool,
+    account: Option<&'a str>,
+    session: &'a str,
+    session_created: Option<i64>,
+    status: Option<&'a str>,
+    last_error: Option<LastErrorJson<'a>>,
+    last_verification_report: Option<&'a str>,
+    redaction: Option<&'a str>,
+    user_tag: Option<String>,
+}
+
+impl<'a> SessionFactJson<'a> {
+    fn of(fact: &'a SessionFact) -> Self {
+        let event = &fact.event;
+        let (livemode, account) = world(&fact.world);
+        Self {
+            event: event.id.as_str(),
+            r#type: spelling::event_type_name(event.event_type),
+            form: match fact.form {
+                EventForm::Snapshot => "snapshot",
+                EventForm::Thin => "thin",
+            },
+            api_version: fact.api_version.as_deref(),
+            created: event.created.0,
+            livemode,
+            account,
+            session: fact.session.as_str(),
+            session_created: event.session_created.map(|created| created.0),
+            status: event.status.as_ref().map(Status::as_str),
+            last_error: event.last_error.as_ref().map(LastErrorJson::of),
+            last_verification_report: event.report.as_ref().map(ReportId::as_str),
+            redaction: event.redaction.as_ref().map(RedactionStatus::as_str),
+            user_tag: event.user.map(tag_text),
+        }
+    }
+}
+
+fn world(world: &World) -> (bool, Option<&str>) {
+    let account = world.account.as_ref().map(AccountId::as_str);
+    (world.livemode, account)
+}
+
+#[derive(Serialize)]
+pub(super) struct UnreadableJson<'a> {
+    reason: &'static str,
+    event: Option<&'a str>,
+    body_tag: String,
+}
+
+impl<'a> UnreadableJson<'a> {
+    fn of(fact: &'a UnreadableFact) -> Self {
+        Self {
+            reason: fact.unreadable.reason.as_str(),
+            event: fact.unreadable.event.as_ref().map(EventId::as_str),
+            body_tag: hex::encode(fact.body_tag),
+        }
+    }
+}
+
+/// What shares one key: a session of a world, or an entry of no session.
+#[derive(Serialize)]
+pub(super) struct SubjectJson<'a> {
+    key_slot: u64,
+    livemode: Option<bool>,
+    account: Option<&'a str>,
+    session: Option<&'a str>,
+    entry: Option<u64>,
+}
+
+impl<'a> SubjectJson<'a> {
+    fn of(subject: &'a Subject) -> Self {
+        let (named, session, entry) = match &subject.name {
+            SubjectName::Session(named, session) => (Some(world(named)), Some(session), None),
+            SubjectName::Entry(sequence) => (None, None, Some(sequence.0)),
+        };
+        Self {
+            key_slot: subject.key_slot.0,
+            livemode: named.map(|(livemode, _)| livemode),
+            account: named.and_then(|(_, account)| account),
+            session: session.map(SessionId::as_str),
+            entry,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The notary: the thread that appends to the tree behind the commits, and signs what it has become.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, select, tick};
+
+use super::checkpoints::CheckpointFile;
+use crate::log::shared::Shared;
+use crate::transparency::checkpoint::SignedCheckpoint;
+use crate::transparency::frontier::Frontier;
+use crate::transparency::hash::Hash;
+use crate::transparency::signing_key::SigningKey;
+
+/// How often a checkpoint is signed while the log grows. With the time that a sync takes it stays below a second.
+const SIGN_EVERY: Duration = Duration::from_millis(750);
+
+/// The notary's own state. It alone has the private key.
+pub(in crate::log) struct Notary {
+    pub(super) key: SigningKey,
+    pub(super) frontier: Frontier,
+    pub(super) checkpoints: CheckpointFile,
+}
+
+impl Notary {
+    /// Appends the leaves of groups that are durable, until the sequencer has ended, and then signs the end. A failure
+    /// stops all writing.
+    pub(in crate::log) fn run(mut self, shared: &Arc<Shared>, groups: &Receiver<Vec<Hash>>) {
+        if let Err(error) = self.attest(shared, groups) {
+            drop(shared.stop.set(&error));
+            shared.tail.wake();
+        }
+    }
+
+    fn attest(&mut self, shared: &Shared, groups: &Receiver<Vec<Hash>>) -> std::io::Result<()> {
+        let ticks = tick(SIGN_EVERY);
+        loop {
+            select! {
+                recv(groups) -> group => {
+                    let Ok(group) = group else { return self.sign(shared) };
+                    let waiting = groups.try_iter().flatten();
+                    let leaves = group.into_iter().chain(waiting);
+                    shared.tree.levels.append(&mut self.frontier, leaves)?;
+                }
+                recv(ticks) -> _ => self.sign(shared)?,
+            }
+        }
+    }
+
+    /// Signs the head of the tree, unless it is signed. Its hashes are in the files by now: who sees the checkpoint can
+    /// ask for them.
+    fn sign(&mut self, shared: &Shared) -> std::io::Result<()> {
+        let head = self.frontier.head();
+        if shared.tree.published().latest.tree() == head {
+            return Ok(());
+        }
+        let checkpoint = SignedCheckpoint::sign(head, &self.key);
+        self.checkpoints.append(checkpoint.note())?;
+        // Only now: were it lost after somebody has seen it, the log would look rolled back.
+        shared.tree.published().latest = Arc::new(checkpoint);
+        Ok(())
+    }
+}

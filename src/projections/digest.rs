@@ -1,0 +1,70 @@
+//! The digest: one hash over every row, the same for every fold of the same entries.
+//!
+//! What two equal folds may differ in is left out: by what the cursor knows its log again, and marks of damage.
+
+use std::fmt;
+
+use fjall::{Keyspace, Readable};
+use sha2::{Digest, Sha256};
+use state_machine::id::SequenceNumber;
+
+use super::store::{Projections, REDUCER_VERSION, StoreError};
+use super::view::View;
+
+const DOMAIN: &[u8] = b"avow projections v1\n";
+
+/// What the projections come to. Displayed as `sha256:` and hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProjectionsDigest {
+    /// The first entry that is not folded.
+    pub sequence: SequenceNumber,
+    /// SHA-256 over the reducer's version, that number, and all rows.
+    pub digest: [u8; 32],
+}
+
+impl fmt::Display for ProjectionsDigest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "sha256:{}", hex::encode(self.digest))
+    }
+}
+
+impl View<'_> {
+    /// Returns the digest of the projections as they stood at the view's moment. Reads all of them.
+    pub fn digest(&self) -> Result<ProjectionsDigest, StoreError> {
+        let sequence = self.cursor()?.next;
+        let mut hash = Sha256::new()
+            .chain_update(DOMAIN)
+            .chain_update(REDUCER_VERSION.to_be_bytes())
+            .chain_update(sequence.0.to_be_bytes());
+        for (name, keyspace) in self.projections.folded() {
+            for row in self.snapshot.iter(keyspace) {
+                let (key, value) = self.noting_damage(row.into_inner())?;
+                for part in [name.as_bytes(), &key, &value] {
+                    // With its length before it, so that no two lists of rows are hashed alike.
+                    hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+                    hash.update(part);
+                }
+            }
+        }
+        Ok(ProjectionsDigest {
+            sequence,
+            digest: hash.finalize().into(),
+        })
+    }
+}
+
+impl Projections {
+    /// Returns the digest of the projections as they stand.
+    pub fn digest(&self) -> Result<ProjectionsDigest, StoreError> {
+        self.view().digest()
+    }
+
+    /// Returns what is folded from the log, and nothing but that, by name.
+    fn folded(&self) -> [(&'static str, &Keyspace); 3] {
+        [
+            ("sessions", &self.sessions),
+            ("users", &self.users),
+            ("listings", &self.listings),
+        ]
+    }
+}
