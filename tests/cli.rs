@@ -18,7 +18,7 @@ const SECRET: &str = "whsec_0123456789abcdef";
 
 #[test]
 fn the_help_texts_are_the_manual() {
-    // `for c in serve config keys "keys generate" "keys rotate" erase hold release doctor digest export import replay simulate demo; do cargo run -q -- $c --help > "tests/fixtures/help/$c.txt"; done`
+    // `for c in serve config keys "keys generate" "keys rotate" erase hold release doctor digest export import replay audit "audit verify" simulate demo witness "witness serve" "witness vkey"; do cargo run -q -- $c --help > "tests/fixtures/help/$c.txt"; done`
     // writes them, and `cargo run -q -- --help > tests/fixtures/help/avow.txt`.
     let rows = [
         ("", include_str!("fixtures/help/avow.txt")),
@@ -40,6 +40,15 @@ fn the_help_texts_are_the_manual() {
         ("replay", include_str!("fixtures/help/replay.txt")),
         ("simulate", include_str!("fixtures/help/simulate.txt")),
         ("demo", include_str!("fixtures/help/demo.txt")),
+        ("witness", include_str!("fixtures/help/witness.txt")),
+        (
+            "witness serve",
+            include_str!("fixtures/help/witness serve.txt"),
+        ),
+        (
+            "witness vkey",
+            include_str!("fixtures/help/witness vkey.txt"),
+        ),
     ];
     for (command, text) in rows {
         let output = avow(&[command, "--help"].join(" "), &[]);

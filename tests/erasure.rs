@@ -13,7 +13,7 @@ use state_machine::id::SequenceNumber;
 use tempfile::tempdir;
 
 use crate::support::delivery::{Delivery, event};
-use crate::support::log::{copy, random};
+use crate::support::log::random;
 use crate::support::server::{MASTER_KEY, Server};
 use crate::support::traces::{FIRST_SLOT, Trace, found_in, holds, traces_of_key};
 
@@ -273,7 +273,6 @@ fn what_cannot_be_stated_is_refused() {
         ("vs_2", "erase",   json!({ "actor": "who", "reason": long(4097) }),  400, "parameter_invalid", json!("reason")),
         ("vs_2", "erase",   json!({ "actor": "who" }),                        400, "body_invalid",      json!(null)),
         ("vs_2", "erase",   json!({ "actor": "who", "reason": "why", "x": 1 }), 400, "body_invalid",    json!(null)),
-        ("vs_2", "erase",   json!(["who", "why"]),                            400, "body_invalid",      json!(null)),
         ("vs_2", "erase",   json!({ "actor": "who", "reason": long(33_000) }), 413, "body_too_large",   json!(null)),
     ];
     for (session, verb, body, status, code, param) in rows {
@@ -379,11 +378,12 @@ fn after_a_rotation_an_erasure_leaves_nothing_under_either_key() {
 #[test]
 fn a_search_for_traces_finds_them_anywhere() {
     let directory = tempdir().unwrap();
-    let file = directory.path().join("deep/er/file");
-    copy(directory.path(), file.parent().unwrap());
-    std::fs::write(&file, b"aaab").unwrap();
+    let below = directory.path().join("deep");
+    std::fs::create_dir(&below).unwrap();
+    std::fs::write(below.join("file"), b"aaab").unwrap();
 
     assert!(holds(b"aaab", b"aab") && !holds(b"aaab", b"abb"));
+    assert!(holds(b"\0\0\0ab", b"\0a") && !holds(b"ab", b"\0a"));
     assert_eq!(
         found_in(directory.path(), &[("it", b"aab".to_vec())]).len(),
         1

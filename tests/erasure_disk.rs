@@ -132,7 +132,7 @@ fn no_block_of_the_disk_holds_a_key_that_was_erased() {
         session_name("vs_000001"),
         avow::log::Statement::Erase,
     ));
-    append_events(&log, 44..60);
+    append_events(&log, 45..60);
     log.close();
     let image = disk.synced_image();
 

@@ -8,7 +8,6 @@ use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use state_machine::id::{SequenceNumber, World};
-use tempfile::tempdir;
 
 use crate::support::log::{Home, append_all, erase, event_body};
 
@@ -27,9 +26,9 @@ const NAMES: [&str; 5] = [
 
 /// What is projected of a log folded from its first entry on, but for what is decided about payloads; and its leaves.
 fn folded(log: &Log) -> (Vec<String>, Vec<Vec<u8>>) {
-    let directory = tempdir().unwrap();
-    let (projections, _) = Projections::open(directory.path(), 1 << 20, log).unwrap();
-    catch_up(log, &projections, |_, _| {}).unwrap();
+    let directory = Home::in_memory();
+    let (projections, _) = Projections::open(&directory.path(), 1 << 20, log).unwrap();
+    catch_up(&projections, |next| log.entries_from(next), |_, _| {}).unwrap();
     let world = World {
         livemode: false,
         account: None,
@@ -87,9 +86,9 @@ proptest! {
         erased in btree_set(0..SESSIONS, 0..=SESSIONS),
         late in vec((0..SESSIONS, 0..NAMES.len(), 0..9_i64), 0..4),
     ) {
-        let home = Home::new();
+        let home = Home::in_memory();
         let log = home.open();
-        let kept = Home::new();
+        let kept = Home::in_memory();
         let kept_log = kept.open();
         let delivered: Vec<_> = (0..).zip(&events).map(|(number, event)| body(number, *event)).collect();
         append_all(&log, &delivered);

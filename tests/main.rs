@@ -3,6 +3,8 @@
 mod support;
 
 mod architecture;
+mod audit;
+mod audit_mutation;
 mod cli;
 mod configuration;
 mod digest;

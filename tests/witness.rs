@@ -15,9 +15,8 @@ use avow::transparency::hash::{Hash, TreeHead};
 use avow::transparency::note::Note;
 use avow::transparency::signing_key::SigningKey;
 use avow::witness::cosigner::Witness;
-use reqwest::blocking::Response;
 use sha2::{Digest, Sha256};
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use crate::support::process::Process;
 use crate::support::strace::{self, Call, Trace};
@@ -69,105 +68,172 @@ fn shown(setting: &Setting, witness: &Process, history: &History) -> Option<Tree
     )
 }
 
-fn content_type(response: &Response) -> &str {
-    response.headers()["content-type"].to_str().unwrap()
+/// A witness that has cosigned the first 300 leaves of a log, and nothing of another one.
+struct Stage {
+    _directory: TempDir,
+    log: History,
+    unseen: History,
+    setting: Setting,
+    witness: Process,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let directory = tempdir().unwrap();
+        let (log, unseen) = (History::of(ORIGIN), History::of(OTHER_ORIGIN));
+        let setting = Setting::of(directory.path(), &[log.vkey(), unseen.vkey()]);
+        let witness = setting.start();
+        cosigned(&setting, &witness, &log.request(0, 300));
+        Self {
+            _directory: directory,
+            log,
+            unseen,
+            setting,
+            witness,
+        }
+    }
+
+    /// Asserts how each request is answered, and that none of them changes anything.
+    fn refuses(&self, rows: impl IntoIterator<Item = (&'static str, String, u16)>) {
+        for (what, body, status) in rows {
+            let response = self.witness.post("/add-checkpoint", body).unwrap();
+            assert_eq!(
+                response.status(),
+                status,
+                "{what}: {}",
+                response.text().unwrap()
+            );
+        }
+        let head = shown(&self.setting, &self.witness, &self.log);
+        assert_eq!(head, Some(self.log.head(300)));
+        assert_eq!(shown(&self.setting, &self.witness, &self.unseen), None);
+        cosigned(&self.setting, &self.witness, &self.log.request(300, 500));
+    }
+}
+
+/// Returns a request with a checkpoint of a head that is signed by some key.
+fn signed(head: TreeHead, key: &SigningKey, old_size: u64, proof: &[Hash]) -> String {
+    let request = AddCheckpoint {
+        old_size,
+        proof: proof.to_vec(),
+        checkpoint: SignedCheckpoint::sign(head, key).note().clone(),
+    };
+    request.to_string()
 }
 
 #[test]
-fn each_request_is_answered_as_the_specification_says() {
-    let directory = tempdir().unwrap();
-    let (log, unseen) = (History::of(ORIGIN), History::of(OTHER_ORIGIN));
-    let setting = Setting::of(directory.path(), &[log.vkey(), unseen.vkey()]);
-    let witness = setting.start();
-    cosigned(&setting, &witness, &log.request(0, 300));
-    let good = log.request(300, 500);
+fn what_is_no_request_is_answered_400_and_what_is_too_large_413() {
+    let stage = Stage::new();
+    let good = stage.log.request(300, 500);
+    let text = good.to_string();
+    let checkpoint = |text: String| {
+        let checkpoint = Note::sign(text, &stage.log.key).unwrap();
+        let request = AddCheckpoint {
+            checkpoint,
+            ..good.clone()
+        };
+        request.to_string()
+    };
+    let root = stage.log.head(500).root;
+    let hashes = AddCheckpoint {
+        proof: vec![Hash([1; 32]); 64],
+        ..good.clone()
+    };
+    #[rustfmt::skip]
+    let rows = [
+        ("nothing",                        String::new(),                                           400),
+        ("no checkpoint",                  "old 300\n\n".to_owned(),                                400),
+        ("no old size",                    text.replacen("old 300\n", "", 1),                       400),
+        ("an old size with a zero before", text.replacen("old 300", "old 0300", 1),                 400),
+        ("an old size that is no number",  text.replacen("old 300", "old all", 1),                  400),
+        ("a proof that is no base64",      text.replacen("\n\n", "\n!\n\n", 1),                    400),
+        ("64 hashes",                      hashes.to_string(),                                      400),
+        ("a size with a zero before",      checkpoint(format!("{ORIGIN}\n0500\n{root}\n")),         400),
+        ("a root that is no hash",         checkpoint(format!("{ORIGIN}\n500\nroot\n")),            400),
+        ("no root",                        checkpoint(format!("{ORIGIN}\n500\n")),                  400),
+        ("no signature",                   text.split("\n— ").next().unwrap().to_owned(),           400),
+        ("an old size above the new one",  stage.log.request(501, 500).to_string(),                 400),
+        ("a smaller tree",                 stage.log.request(300, 200).to_string(),                 400),
+        ("a body without end",             "old 0\n".repeat(60_000),                                413),
+    ];
+
+    stage.refuses(rows);
+}
+
+#[test]
+fn a_log_that_is_not_watched_is_answered_404_and_a_signature_that_is_not_its_own_403() {
+    let stage = Stage::new();
+    let good = stage.log.request(300, 500);
+    let head = stage.log.head(500);
+    let stranger = SigningKey::new(ORIGIN.parse().unwrap(), &[8; 32]);
+    let unknown = SigningKey::new("unknown.example/log".parse().unwrap(), &[7; 32]);
+    let other_text = good.to_string().replacen("\n500\n", "\n501\n", 1);
+    #[rustfmt::skip]
+    let rows = [
+        ("a log that is not watched",      signed(head, &unknown, 300, &good.proof),          404),
+        ("another key of that name",       signed(head, &stranger, 300, &good.proof),         403),
+        ("a signature for another text",   other_text,                                        403),
+    ];
+
+    stage.refuses(rows);
+}
+
+#[test]
+fn what_is_not_shown_to_continue_the_log_is_answered_422() {
+    let stage = Stage::new();
+    let (log, unseen) = (&stage.log, &stage.unseen);
     let with = |change: fn(&mut AddCheckpoint)| {
         let mut request = log.request(300, 500);
         change(&mut request);
         request.to_string()
     };
-    let signed_as = |head, key: &SigningKey, old_size, proof: &[Hash]| {
-        let checkpoint = SignedCheckpoint::sign(head, key).note().clone();
-        let proof = proof.to_vec();
-        AddCheckpoint {
-            old_size,
-            proof,
-            checkpoint,
-        }
-        .to_string()
-    };
-    let stranger = SigningKey::new(ORIGIN.parse().unwrap(), &[8; 32]);
-    let unknown = SigningKey::new("unknown.example/log".parse().unwrap(), &[7; 32]);
     let elsewhere = Hash([9; 32]);
     let nothing = TreeHead {
         size: 0,
         root: elsewhere,
     };
-    let text_of = |text: &str| {
-        let checkpoint = Note::sign(text.to_owned(), &log.key).unwrap();
-        AddCheckpoint {
-            checkpoint,
-            ..log.request(300, 500)
-        }
-        .to_string()
-    };
     #[rustfmt::skip]
     let rows = [
-        ("no request",                      String::new(),                                                      400),
-        ("no checkpoint",                   "old 300\n\n".to_owned(),                                           400),
-        ("no old size",                     good.to_string().replacen("old 300\n", "", 1),                      400),
-        ("an old size with a zero before",  good.to_string().replacen("old 300", "old 0300", 1),                400),
-        ("an old size that is no number",   good.to_string().replacen("old 300", "old all", 1),                 400),
-        ("a proof that is no base64",       good.to_string().replacen("\n\n", "\n!\n\n", 1),                    400),
-        ("64 hashes",                       with(|request| request.proof = vec![Hash([1; 32]); 64]),            400),
-        ("a size with a zero before",       text_of(&format!("{ORIGIN}\n0500\n{elsewhere}\n")),                 400),
-        ("a root that is no hash",          text_of(&format!("{ORIGIN}\n500\nroot\n")),                         400),
-        ("no root",                         text_of(&format!("{ORIGIN}\n500\n")),                               400),
-        ("no signature",                    good.to_string().split("\n— ").next().unwrap().to_owned(),          400),
-        ("an old size above the new one",   log.request(501, 500).to_string(),                                  400),
-        ("a smaller tree",                  log.request(300, 200).to_string(),                                  400),
-        ("a log that is not watched",       signed_as(log.head(500), &unknown, 300, &good.proof),               404),
-        ("another key of that name",        signed_as(log.head(500), &stranger, 300, &good.proof),              403),
-        ("a signature for another text",    good.to_string().replacen("\n500\n", "\n501\n", 1),                 403),
-        ("no proof",                        with(|request| request.proof.clear()),                              422),
-        ("a hash too few",                  with(|request| request.proof.truncate(1)),                          422),
-        ("a hash too many",                 with(|request| request.proof.push(Hash([1; 32]))),                  422),
-        ("another proof",                   with(|request| request.proof[0] = Hash([1; 32])),                   422),
-        ("another history",                 History::forked(ORIGIN, 200).request(300, 500).to_string(),         422),
-        ("another tree of the same size",   History::forked(ORIGIN, 299).request(300, 300).to_string(),         422),
-        ("a proof from the empty tree",     signed_as(unseen.head(5), &unseen.key, 0, &[elsewhere]),            422),
-        ("a root of the empty tree",        signed_as(nothing, &unseen.key, 0, &[]),                            422),
-        ("a body without end",              "old 0\n".repeat(60_000),                                           413),
+        ("no proof",                      with(|request| request.proof.clear()),                      422),
+        ("a hash too few",                with(|request| request.proof.truncate(1)),                  422),
+        ("a hash too many",               with(|request| request.proof.push(Hash([1; 32]))),          422),
+        ("another proof",                 with(|request| request.proof[0] = Hash([1; 32])),           422),
+        ("another history",               History::forked(ORIGIN, 200).request(300, 500).to_string(), 422),
+        ("another tree of the same size", History::forked(ORIGIN, 299).request(300, 300).to_string(), 422),
+        ("a proof from the empty tree",   signed(unseen.head(5), &unseen.key, 0, &[elsewhere]),       422),
+        ("a root of the empty tree",      signed(nothing, &unseen.key, 0, &[]),                       422),
     ];
 
-    for (what, body, status) in rows {
-        let response = witness.post("/add-checkpoint", body).unwrap();
-        assert_eq!(
-            response.status(),
-            status,
-            "{what}: {}",
-            response.text().unwrap()
-        );
-    }
+    stage.refuses(rows);
+    assert!(
+        stage.witness.said().contains("a log has forked"),
+        "the evidence is told"
+    );
+}
+
+#[test]
+fn whoever_starts_from_another_size_is_told_the_right_one_with_409() {
+    let stage = Stage::new();
+
     for old_size in [0, 299, 301, 500] {
-        let response = witness
-            .post("/add-checkpoint", log.request(old_size, 500).to_string())
-            .unwrap();
+        let request = stage.log.request(old_size, 500).to_string();
+        let response = stage.witness.post("/add-checkpoint", request).unwrap();
         assert_eq!(response.status(), 409);
-        assert_eq!(content_type(&response), "text/x.tlog.size");
+        assert_eq!(response.headers()["content-type"], "text/x.tlog.size");
         assert_eq!(response.text().unwrap(), "300\n");
     }
 
-    assert_eq!(witness.get("/add-checkpoint").status(), 405);
-    assert_eq!(witness.get("/healthz").status(), 200);
-    assert_eq!(
-        shown(&setting, &witness, &log),
-        Some(log.head(300)),
-        "nothing was kept of all this"
-    );
-    assert_eq!(shown(&setting, &witness, &unseen), None);
-    cosigned(&setting, &witness, &good);
-    witness.stop();
+    stage.refuses([]);
+}
+
+#[test]
+fn other_paths_and_methods_are_answered_404_and_405() {
+    let stage = Stage::new();
+
+    assert_eq!(stage.witness.get("/add-checkpoint").status(), 405);
+    assert_eq!(stage.witness.get("/sign-subtree").status(), 404);
+    assert_eq!(stage.witness.get("/ab/checkpoint").status(), 404);
+    assert_eq!(stage.witness.get("/healthz").status(), 200);
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! The auditor: goes once through a log, and says what it found.
 
-use std::io;
-
 use super::custody_check::{CustodyCheck, Surroundings};
+use super::data_directory::DataDirectory;
 use super::finding::{Class, Findings};
 use super::heads::{Heads, Seen};
 use super::identities::Identities;
@@ -35,12 +34,30 @@ pub struct Request {
     pub projections: bool,
 }
 
-/// Audits a log. `progress` is told how many entries have been read.
+/// Audits the log that lies at a path or a URL. `progress` is told how many entries of how many have been read.
 pub fn audit(
+    place: &str,
+    token: Option<&str>,
+    request: Request,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Report {
+    match Source::open(place, token) {
+        Ok(source) => audit_source(&source, place, request, progress),
+        Err(error) => {
+            let mut findings = Findings::default();
+            findings.add_error(&error);
+            let mut report = Report::of(place, None, KeyStatus::Unknown);
+            report.take_findings(&findings);
+            report
+        }
+    }
+}
+
+fn audit_source(
     source: &Source,
     name: &str,
     mut request: Request,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Report {
     let mut findings = Findings::default();
     let manifest = manifest_check::manifest_of(source, &mut findings);
@@ -105,24 +122,9 @@ pub fn audit(
     } else {
         (walk, Projected::NotAsked)
     };
-    let mut report = Report {
-        source: name.to_owned(),
-        origin: origin.map(str::to_owned),
-        key: status(&trust),
-        checkpoint_size: latest.as_ref().map(|checkpoint| checkpoint.tree().size),
-        checkpoint_root: latest
-            .as_ref()
-            .map(|checkpoint| checkpoint.tree().root.to_string()),
-        entries: 0,
-        recorded_checkpoints: 0,
-        seen_checkpoints: u64::try_from(request.seen.len()).unwrap_or(u64::MAX),
-        stored_hashes: 0,
-        payloads: None,
-        erasures_under_way: 0,
-        projections,
-        counts: Vec::new(),
-        findings: Vec::new(),
-    };
+    let mut report = Report::of(name, latest.as_ref(), status(&trust));
+    report.seen_checkpoints = u64::try_from(request.seen.len()).unwrap_or(u64::MAX);
+    report.projections = projections;
     conclude(walk.end(), source, request.vault.as_ref(), &mut report);
     report
 }
@@ -159,30 +161,30 @@ fn conclude(end: End<'_>, source: &Source, vault: Option<&VaultReader>, report: 
     }
     let around = Surroundings {
         size,
-        may_be_running: directory.is_none_or(|directory| directory.is_in_use()),
+        may_be_running: directory.is_none_or(DataDirectory::is_in_use),
         vault,
     };
-    let mut rest = || -> io::Result<()> {
-        identities.check(&mut findings)?;
+    let compared = identities.check(&mut findings).and_then(|()| {
         // Of a log that was not read to its end, nobody knows what the rest would have explained.
         if is_whole {
             report.erasures_under_way = custody.check(around, &mut findings)?;
         }
-        if let Some(directory) = directory {
-            let keys = payloads.as_ref().map(PayloadCheck::keys);
-            vault_check::check(directory, vault, keys, &mut findings)?;
-            if directory.checkpoints_are_torn() && !directory.is_in_use() {
-                let what = "bytes lie behind the last checkpoint in log/checkpoints: a write that was broken off, and that nobody has seen";
-                findings.add(Class::CouldNotCheck, what);
-            }
-        }
-        Ok(())
-    };
-    if let Err(error) = rest() {
+        let keys = payloads.as_ref().map(PayloadCheck::keys);
+        directory.map_or(Ok(()), |directory| {
+            vault_check::check(directory, vault, keys, &mut findings)
+        })
+    });
+    if let Err(error) = compared {
         findings.add(
             Class::CouldNotCheck,
             format!("a check could not be made: {error}"),
         );
+    }
+    if directory.is_some_and(|directory| directory.checkpoints_are_torn() && !directory.is_in_use())
+    {
+        let what = "bytes lie behind the last checkpoint in log/checkpoints: a write that was broken off, and that nobody \
+                    has seen";
+        findings.add(Class::CouldNotCheck, what);
     }
     report.take_findings(&findings);
 }

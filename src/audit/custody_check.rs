@@ -10,6 +10,7 @@ use super::identities::{Name, name_of};
 use super::sorted::Sorter;
 use super::story::Story;
 use crate::log::entry::{ErasureCause, Fact, Leaf, SessionFact, Subject, SubjectName};
+use crate::log::inspection::is_remainder;
 use crate::log::vault::KeySlot;
 use crate::log::vault::reader::VaultReader;
 use crate::stripe::decode::EventForm;
@@ -23,6 +24,8 @@ const SLOT_ROW_BYTES: usize = 8 + 16;
 pub(super) enum Step {
     /// A delivery with a payload that is there.
     Present,
+    /// A delivery with a payload of which the erasure was begun.
+    Remainder,
     /// A delivery with a payload that is not there.
     Absent,
     /// A delivery that was recorded without a payload.
@@ -35,8 +38,9 @@ pub(super) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Present,
+        Self::Remainder,
         Self::Absent,
         Self::WithoutPayload,
         Self::Hold,
@@ -45,6 +49,29 @@ impl Step {
         Self::ErasureByRedaction,
         Self::Done,
     ];
+}
+
+/// What is there of a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum There {
+    /// Bytes that are compared with what the leaf names.
+    Whole,
+    /// What is left where the erasure was begun.
+    Remainder,
+    /// Nothing.
+    Nothing,
+}
+
+impl There {
+    pub(super) fn of(sealed: &[u8]) -> Self {
+        if sealed.is_empty() {
+            Self::Nothing
+        } else if is_remainder(sealed) {
+            Self::Remainder
+        } else {
+            Self::Whole
+        }
+    }
 }
 
 /// The steps of all subjects.
@@ -75,11 +102,11 @@ impl CustodyCheck {
         }
     }
 
-    /// Takes in an entry, and whether its payload is there.
+    /// Takes in an entry, and what is there of its payload.
     pub(super) fn take(
         &mut self,
         leaf: &Leaf,
-        is_present: bool,
+        there: There,
         findings: &mut Findings,
     ) -> io::Result<()> {
         let sequence = leaf.sequence.0;
@@ -92,13 +119,14 @@ impl CustodyCheck {
             let what = format!("names key slot {slot}, which is not one for its kind");
             findings.add_of(Class::Tampered, sequence, what);
         }
-        if is_stated && self.payloads && leaf.payload.is_some() && !is_present {
+        if is_stated && self.payloads && leaf.payload.is_some() && there != There::Whole {
             findings.add_of(Class::Tampered, sequence, "its payload is missing");
         }
-        let delivered = match (&leaf.payload, is_present) {
+        let delivered = match (&leaf.payload, there) {
             (None, _) => Step::WithoutPayload,
-            (Some(_), true) => Step::Present,
-            (Some(_), false) => Step::Absent,
+            (Some(_), There::Whole) => Step::Present,
+            (Some(_), There::Remainder) => Step::Remainder,
+            (Some(_), There::Nothing) => Step::Absent,
         };
         let (subject, slot, step, refers_to) = match &leaf.fact {
             Fact::Event(fact) => (session(fact), leaf.key_slot, delivered, is_redaction(fact)),

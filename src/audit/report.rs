@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::finding::{Class, Finding, Findings};
 use super::payload_check::PayloadCounts;
+use crate::transparency::checkpoint::Checkpoint;
 
 /// What an audit came to.
 #[derive(Debug, Clone, Serialize)]
@@ -87,6 +88,26 @@ pub enum Projected {
 }
 
 impl Report {
+    /// Returns the report of an audit that begins.
+    pub(super) fn of(source: &str, latest: Option<&Checkpoint>, key: KeyStatus) -> Self {
+        Self {
+            source: source.to_owned(),
+            origin: latest.map(|checkpoint| checkpoint.origin().to_owned()),
+            key,
+            checkpoint_size: latest.map(|checkpoint| checkpoint.tree().size),
+            checkpoint_root: latest.map(|checkpoint| checkpoint.tree().root.to_string()),
+            entries: 0,
+            recorded_checkpoints: 0,
+            seen_checkpoints: 0,
+            stored_hashes: 0,
+            payloads: None,
+            erasures_under_way: 0,
+            projections: Projected::NotAsked,
+            counts: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
     /// Returns the gravest class of what was found.
     pub fn gravest(&self) -> Option<Class> {
         let found = |class: &Class| self.counts.iter().any(|count| count.class == *class);

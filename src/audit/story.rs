@@ -67,10 +67,10 @@ impl Story {
             Step::WithoutPayload if keeps_payloads => {
                 unsound("was recorded without its payload, and no entry before wants that erased");
             }
-            Step::Present | Step::Absent if !keeps_payloads => {
+            Step::Present | Step::Remainder | Step::Absent if !keeps_payloads => {
                 unsound("was recorded with a payload, and an entry before wants that erased");
             }
-            Step::WithoutPayload | Step::Present | Step::Absent => {}
+            Step::WithoutPayload | Step::Present | Step::Remainder | Step::Absent => {}
             Step::Hold if hold.is_some() => unsound("holds what is held"),
             Step::Hold if erasure.is_some() => unsound("holds what is to be erased"),
             Step::Hold => self.custody.hold = Some(sequence),
@@ -99,7 +99,12 @@ impl Story {
         match row.step {
             Step::Present if payloads => self.present.add(row.sequence),
             Step::Absent if payloads => self.absent.add(row.sequence),
-            Step::Present | Step::Absent | Step::WithoutPayload => {}
+            // Neither there nor gone: it is missed if nothing wants it erased, and found if something does.
+            Step::Remainder if payloads => {
+                self.present.add(row.sequence);
+                self.absent.add(row.sequence);
+            }
+            Step::Present | Step::Remainder | Step::Absent | Step::WithoutPayload => {}
             Step::Hold
             | Step::Release
             | Step::ErasureByOperator

@@ -11,6 +11,7 @@ use crate::transparency::bundle;
 use crate::transparency::checkpoint::Checkpoint;
 use crate::transparency::hash::Hash;
 use crate::transparency::note::Note;
+use crate::transparency::payload_bundle;
 use crate::transparency::tile::{EntryBundle, Tile, entry_bundles};
 
 const CHECKPOINT: &str = "checkpoint";
@@ -44,11 +45,10 @@ impl Files {
 
     /// Returns where the payloads of a bundle's entries are.
     fn payloads_of(&self, bundle: EntryBundle) -> String {
-        let path = bundle.to_string();
-        let place = path.trim_start_matches("tile/entries/");
+        let path = payload_bundle::path(bundle);
         match self {
-            Self::Directory(_) => format!("payloads/{place}"),
-            Self::Server(_) => format!("v1/log/payloads/{place}"),
+            Self::Directory(_) => path,
+            Self::Server(_) => format!("v1/log/{path}"),
         }
     }
 }
@@ -130,13 +130,18 @@ impl Tiles {
         let path = bundle.to_string();
         let bytes = self.read(&path)?;
         let leaves = bundle::leaves(bundle, &bytes).map_err(|error| damaged(&path, &error))?;
-        let sealed = if payloads {
-            self.payloads(bundle, leaves.len())?
+        let sealed_bytes = if payloads {
+            let place = self.files.payloads_of(bundle);
+            let bytes = self.read(&place)?;
+            payload_bundle::payloads(bundle, &bytes)
+                .map_err(|error| damaged(&place, &error))?
+                .into_iter()
+                .map(<[u8]>::to_vec)
+                .collect()
         } else {
-            Vec::new()
+            vec![Vec::new(); leaves.len()]
         };
-        let sealed = sealed.into_iter().chain(std::iter::repeat(Vec::new()));
-        let entries = leaves.into_iter().zip(sealed);
+        let entries = leaves.into_iter().zip(sealed_bytes);
         Ok(Chunk {
             first: bundle.entries().start,
             entries: entries
@@ -146,25 +151,6 @@ impl Tiles {
                 })
                 .collect(),
         })
-    }
-
-    /// Returns the sealed payloads of a bundle's entries, each behind its length in four bytes, big-endian.
-    fn payloads(&self, bundle: EntryBundle, count: usize) -> Result<Vec<Vec<u8>>, SourceError> {
-        let path = self.files.payloads_of(bundle);
-        let bytes = self.read(&path)?;
-        let mut rest = bytes.as_slice();
-        let payloads: Option<Vec<Vec<u8>>> = (0..count)
-            .map(|_| {
-                let (length, behind) = rest.split_first_chunk()?;
-                let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-                let (payload, behind) = behind.split_at_checked(length)?;
-                rest = behind;
-                Some(payload.to_vec())
-            })
-            .collect();
-        payloads
-            .filter(|_| rest.is_empty())
-            .ok_or_else(|| damaged(&path, &"the payloads have another length"))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use state_machine::id::SequenceNumber;
 
-use super::custody_check::CustodyCheck;
+use super::custody_check::{CustodyCheck, There};
 use super::data_directory::DataDirectory;
 use super::finding::{Class, Findings, is_torn_end};
 use super::heads::Heads;
@@ -44,7 +44,7 @@ pub(super) struct Checks<'audit> {
     pub(super) custody: CustodyCheck,
     /// None if payloads are not looked at.
     pub(super) payloads: Option<PayloadCheck>,
-    pub(super) progress: &'audit mut dyn FnMut(u64),
+    pub(super) progress: &'audit mut dyn FnMut(u64, u64),
 }
 
 /// Where a walk ended.
@@ -83,7 +83,7 @@ impl<'audit> Walk<'audit> {
             if let Some(entry) = self.chunk.next() {
                 return Some(entry);
             }
-            (self.checks.progress)(self.frontier.size());
+            (self.checks.progress)(self.frontier.size(), self.checks.signed);
             match self.chunks.next()? {
                 Ok(Chunk { entries, .. }) => self.chunk = entries.into_iter(),
                 Err(error) => {
@@ -166,12 +166,15 @@ impl Checks<'_> {
             let what = format!("was received at an absurd time ({} ms)", leaf.received_at.0);
             findings.add_of(Class::Tampered, sequence, what);
         }
-        if let Some(payloads) = self.payloads.as_mut().filter(|_| !sealed.is_empty()) {
-            payloads.check(leaf, sealed, findings);
+        let mut there = There::Nothing;
+        if let Some(payloads) = &mut self.payloads {
+            there = There::of(sealed);
+            if there == There::Whole {
+                payloads.check(leaf, sealed, findings);
+            }
         }
         let compared = self.identities.take(sequence, leaf);
-        let compared =
-            compared.and_then(|()| self.custody.take(leaf, !sealed.is_empty(), findings));
+        let compared = compared.and_then(|()| self.custody.take(leaf, there, findings));
         if let Err(error) = compared {
             let what = format!("entries cannot be compared with each other: {error}");
             findings.add_of(Class::CouldNotCheck, sequence, what);

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod audit;
 mod config;
 mod custody;
 mod demo;
@@ -30,7 +31,8 @@ mod witness;
 /// Avow keeps every signed event that Stripe sends in an append-only log, folds the log into the standing of each user,
 /// and answers who is verified, why, since when, and whether this person may try again.
 ///
-/// Start with `avow demo`, which needs nothing. Exit codes: 0 good, 1 the check found something, 2 could not check.
+/// Start with `avow demo`, which needs nothing. Exit codes: 0 good, 1 the check found something, 2 could not check;
+/// `avow audit verify` has more.
 #[derive(Debug, Parser)]
 #[command(name = "avow", version, term_width = 80)]
 pub struct Arguments {
@@ -50,6 +52,7 @@ enum Command {
     Digest(digest::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
+    Audit(audit::Arguments),
     Replay(replay::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
@@ -63,11 +66,30 @@ enum Verdict {
     Good,
     /// The check found something.
     Found,
+    /// Something could not be checked, and nothing else was found.
+    CouldNotCheck,
+    /// An audit found two histories, or an older one than somebody has seen.
+    ForkedOrRolledBack,
+    /// An audit found what was to be erased.
+    ErasureIncomplete,
+    /// An audit found that nobody trusted stands for the log.
+    UntrustedKey,
 }
 
 impl Verdict {
     fn good_if(is_good: bool) -> Self {
         if is_good { Self::Good } else { Self::Found }
+    }
+
+    fn exit_code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Good => 0,
+            Self::Found => 1,
+            Self::CouldNotCheck => 2,
+            Self::ForkedOrRolledBack => 3,
+            Self::ErasureIncomplete => 4,
+            Self::UntrustedKey => 5,
+        })
     }
 }
 
@@ -84,14 +106,14 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Digest(arguments) => digest::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Witness(arguments) => witness::run(&arguments),
     };
     match verdict {
-        Ok(Verdict::Good) => ExitCode::SUCCESS,
-        Ok(Verdict::Found) => ExitCode::from(1),
+        Ok(verdict) => verdict.exit_code(),
         Err(error) => {
             output::talk(&format!("avow: {error:#}"));
             ExitCode::from(2)

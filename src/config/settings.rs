@@ -184,13 +184,13 @@ settings! {
         /// How long open requests may take to end once the service was asked to stop.
         shutdown_seconds: u64 = "30", seconds(1, 300);
     }
-    /// The witnesses, who cosign the log's checkpoints; `docs/witnessing.md` says what they are for.
+    /// The witnesses, who cosign the log's checkpoints: see `docs/witnessing.md`.
     witness: Witness = "witness." {
         /// A file that says whom to ask and what is enough, in C2SP's format `tlog-policy`; each witness that is to be
         /// asked has a URL in it. Unset, nobody is asked.
         policy_file: Option<PathBuf> = "", Accepts::Text("the path of a file");
-        /// How often the latest checkpoint is submitted while there is another one. It is at most half the time for
-        /// which a cosigned checkpoint is published although the log has grown.
+        /// How often the latest checkpoint is submitted to those who have not cosigned it yet. A cosigned one stays
+        /// published for a minute while the log grows, so that a round may fail unnoticed.
         submit_interval_seconds: u64 = "5", seconds(1, 30);
         /// How long a witness may take to answer; no longer than `witness.submit_interval_seconds`.
         timeout_seconds: u64 = "5", seconds(1, 30);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::identity::{self, Identity};
 use super::journal::segments;
 use super::paths::Paths;
-use super::record::{GENESIS, Link};
+use super::record::{self, GENESIS, Link};
 use super::segment::{self, Here, SegmentHeader, SegmentReader};
 
 /// How often a damaged place is read again before it is believed: a service that erases may be writing there.
@@ -25,8 +25,13 @@ pub struct Inspection {
 pub struct JournalEntry {
     /// The bytes of its leaf.
     pub leaf: Vec<u8>,
-    /// Its sealed payload; empty if it has none, or if it was erased.
+    /// Its sealed payload, or what is left of it; empty if it has none, or if it was erased.
     pub sealed: Vec<u8>,
+}
+
+/// Tells whether bytes are what is left of a payload that was being erased.
+pub fn is_remainder(sealed: &[u8]) -> bool {
+    record::is_blanked_in_part(sealed)
 }
 
 /// Why the journal cannot be read on.
@@ -214,7 +219,7 @@ impl Journal {
                     let (sequence, before, link) = (record.sequence, record.before, record.link());
                     let entry = JournalEntry {
                         leaf: record.leaf.to_vec(),
-                        sealed: record.sealed.to_vec(),
+                        sealed: record.unblanked().to_vec(),
                     };
                     break Some((sequence, before, link, entry));
                 }

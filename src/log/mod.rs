@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -26,6 +26,7 @@ mod erasure_fact;
 mod export;
 mod feeder;
 mod head;
+mod health;
 mod identity;
 pub mod import;
 mod index;
@@ -69,6 +70,7 @@ pub use custody::Custody;
 use disk_space::DiskSpace;
 use eraser::{Eraser, Job};
 use feeder::Feeder;
+pub use health::Health;
 use index_building::UpToDate;
 use journal::Journal;
 use key_ring::KeyRing;
@@ -90,21 +92,6 @@ use vault::Vault;
 
 use crate::transparency::key::{KeyName, NotAKeyName};
 use crate::transparency::signing_key::SigningKey;
-
-/// Whether the log accepts writes, and how busy it is.
-#[derive(Debug, Clone)]
-pub struct Health {
-    /// Why writes have stopped, if they have.
-    pub stopped: Option<Arc<str>>,
-    /// Whether too little disk is free.
-    pub disk_full: bool,
-    /// How many prepared entries wait.
-    pub queue_entries: usize,
-    /// How many durable entries sled does not have yet.
-    pub store_behind_entries: u64,
-    /// How many reads the journal answered because sled could not: a restart mends that.
-    pub repaired_reads: u64,
-}
 
 /// The log. Shared by reference between threads; one sequencer thread inside owns all writes.
 pub struct Log {
@@ -225,17 +212,6 @@ impl Log {
             threads,
             _lock: lock,
         })
-    }
-
-    /// Returns whether the log accepts writes.
-    pub fn health(&self) -> Health {
-        Health {
-            stopped: self.shared.stop.reason(),
-            disk_full: self.shared.disk_full.load(Ordering::Relaxed),
-            queue_entries: self.queue.as_ref().map_or(0, Sender::len),
-            store_behind_entries: self.shared.tail.behind(),
-            repaired_reads: self.shared.repaired_reads.load(Ordering::Relaxed),
-        }
     }
 
     /// Commits and answers what is queued, syncs everything, and ends the threads. Dropping does the same.

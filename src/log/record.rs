@@ -95,6 +95,12 @@ impl<'bytes> Record<'bytes> {
         link(&self.before, &leaf_hash(self.leaf))
     }
 
+    /// Returns the payload as it lies there, unless all of it was erased.
+    pub(super) fn unblanked(&self) -> &'bytes [u8] {
+        let payload = self.bytes.get(self.payload_range()).unwrap_or_default();
+        if is_blank(payload) { &[] } else { payload }
+    }
+
     /// Returns where in the record its payload lies, erased or not.
     pub(super) fn payload_range(&self) -> Range<usize> {
         HEADER_BYTES + self.leaf.len()..self.bytes.len()
@@ -171,7 +177,7 @@ pub(super) fn is_blank(sealed: &[u8]) -> bool {
 
 /// Tells whether we stopped while a payload was blanked. Its record stands: were it taken for damage, and the last of
 /// the journal, it would be cut as the torn end of a group that nobody was told of.
-fn is_blanked_in_part(sealed: &[u8]) -> bool {
+pub(super) fn is_blanked_in_part(sealed: &[u8]) -> bool {
     sealed.windows(BLANK_RUN).any(is_blank)
 }
 

@@ -13,7 +13,6 @@ use crate::transparency::add_checkpoint::{AddCheckpoint, AddCheckpointError};
 use crate::transparency::checkpoint::{
     Checkpoint, CheckpointError, SignedCheckpoint, UnauthenticCheckpoint,
 };
-use crate::transparency::hash::TreeHead;
 use crate::transparency::key::{KeyName, SignatureType, VerifierKey};
 use crate::transparency::note::NoteSignature;
 use crate::transparency::proof::{ProofError, check_consistency};
@@ -143,7 +142,7 @@ impl Witness {
             return Err(Refusal::OtherOldSize { cosigned });
         }
         check_consistency(&latest, &tree, &request.proof)
-            .inspect_err(|_| report_if_forked(&latest, &checkpoint))?;
+            .inspect_err(|_| report_if_forked(&state, &checkpoint))?;
         let cosignature = self.cosign(&checkpoint)?;
         // Before the cosignature leaves. If we stop in between, the head is ahead of what anyone has: the log is told its
         // size, submits the same checkpoint again, and gets a cosignature.
@@ -198,12 +197,12 @@ impl WatchedLog {
 }
 
 /// Tells the operator that a log signed two trees of one size, with the evidence: nobody can make that but the log.
-fn report_if_forked(latest: &TreeHead, checkpoint: &SignedCheckpoint) {
-    let tree = checkpoint.tree();
+fn report_if_forked(state: &State, checkpoint: &SignedCheckpoint) {
+    let (latest, tree) = (state.tree(), checkpoint.tree());
     if tree.size == latest.size && tree.root != latest.root {
         tracing::error!(
-            cosigned.root = %latest.root,
-            checkpoint = %checkpoint.note(),
+            cosigned = state.note(),
+            forked = %checkpoint.note(),
             "a log has forked: it signed another tree of the size that was cosigned"
         );
     }

@@ -43,6 +43,15 @@ impl Home {
         }
     }
 
+    /// Returns a home in memory, where there is room for one: a law needs many, and no disk.
+    pub(crate) fn in_memory() -> Self {
+        let in_memory = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+        Self {
+            directory: in_memory.unwrap(),
+            ..Self::new()
+        }
+    }
+
     /// Returns the data directory: the log's, and its vault beside it.
     pub(crate) fn data_dir(&self) -> &Path {
         self.directory.path()

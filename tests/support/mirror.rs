@@ -17,7 +17,6 @@ use reqwest::blocking::Response;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was fetched, and the key that was known before.
-#[derive(Clone)]
 pub(crate) struct Mirror {
     pub(crate) vkey: VerifierKey,
     pub(crate) files: BTreeMap<String, Vec<u8>>,

@@ -162,10 +162,6 @@ impl Process {
         self.client.post(url).json(&words).send()
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// Waits until the log is projected, and returns how many entries it has.
     pub(crate) fn entries(&self) -> u64 {
         let durable = || self.get("/readyz").json::<Value>().unwrap();
@@ -181,7 +177,9 @@ impl Process {
         let mut items: Vec<Value> = Vec::new();
         loop {
             let after = items.last().map_or_else(String::new, |last| {
-                format!("&starting_after={}", last["id"].as_str().unwrap())
+                // An erased user has no id to go on from.
+                let place = last.get("tag").unwrap_or(&last["id"]);
+                format!("&starting_after={}", place.as_str().unwrap())
             });
             let page = self.read(&format!("{path}?limit=100{after}"));
             items.extend(page["data"].as_array().unwrap().iter().cloned());

@@ -2,6 +2,7 @@
 //! master key, by the formats that `src/log/keys.rs` and `src/log/vault/slot.rs` document.
 
 use std::fs;
+use std::io::BufRead;
 use std::path::Path;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -82,13 +83,21 @@ pub(crate) fn found_in(path: &Path, traces: &[Trace]) -> Vec<String> {
 
 /// Tells whether bytes lie anywhere in others.
 pub(crate) fn holds(bytes: &[u8], trace: &[u8]) -> bool {
-    let mut rest = bytes;
-    while let Some(place) = rest.iter().position(|byte| *byte == trace[0]) {
-        rest = &rest[place..];
-        if rest.starts_with(trace) {
+    // Most of every file is preallocated: zeros begin nothing.
+    let skipped = trace.iter().position(|byte| *byte != 0).unwrap();
+    let mut from = skipped;
+    while let Some(place) = position(bytes.get(from..).unwrap_or_default(), trace[skipped]) {
+        from += place + 1;
+        if bytes[from - 1 - skipped..].starts_with(trace) {
             return true;
         }
-        rest = &rest[1..];
     }
     false
+}
+
+/// Finds a byte by the standard library's own search, which is fast in tests, too.
+fn position(mut bytes: &[u8], byte: u8) -> Option<usize> {
+    let whole = bytes;
+    let passed = bytes.skip_until(byte).unwrap();
+    passed.checked_sub(1).filter(|place| whole[*place] == byte)
 }

@@ -19,6 +19,7 @@ use crate::log::{Statement, Words};
 /// with the configuration of `avow serve`, or through a server with `--server`. While a hold stands, the erasure waits.
 /// Exits with 0 once everything is erased or waits, and with 2 if something is not.
 #[derive(Debug, Args)]
+#[command(mut_arg("listen", |listen| listen.hide(true)))]
 pub(super) struct Erase {
     #[command(flatten)]
     statement: StatementArguments,
@@ -29,6 +30,7 @@ pub(super) struct Erase {
 /// An erasure that is wanted meanwhile waits, whoever wants it. Works on a data directory that no server holds, with the
 /// configuration of `avow serve`, or through a server with `--server`.
 #[derive(Debug, Args)]
+#[command(mut_arg("listen", |listen| listen.hide(true)))]
 pub(super) struct Hold {
     #[command(flatten)]
     statement: StatementArguments,
@@ -39,6 +41,7 @@ pub(super) struct Hold {
 /// Works on a data directory that no server holds, with the configuration of `avow serve`, or through a server with
 /// `--server`.
 #[derive(Debug, Args)]
+#[command(mut_arg("listen", |listen| listen.hide(true)))]
 pub(super) struct Release {
     #[command(flatten)]
     statement: StatementArguments,

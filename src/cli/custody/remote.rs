@@ -1,5 +1,6 @@
 //! Statements through a server.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
@@ -91,11 +92,9 @@ impl Server {
             return Ok(Vec::new());
         }
         let user: User = answered(response).await?.json().await?;
-        Ok(user
-            .sessions
-            .into_iter()
-            .map(|session| session.id)
-            .collect())
+        let sessions = user.sessions.into_iter().map(|session| session.id);
+        let sessions: BTreeSet<_> = sessions.collect();
+        Ok(sessions.into_iter().collect())
     }
 
     async fn state(

@@ -109,22 +109,25 @@ impl Log {
         let tree = &self.shared.tree;
         let checkpoint: Checkpoint = note.text().parse().map_err(io::Error::other)?;
         let size = checkpoint.tree().size;
-        let mut published = tree.published();
-        if published
-            .cosigned
-            .as_ref()
-            .is_some_and(|published| published.size > size)
-        {
+        let is_older = |published: &Published| {
+            let cosigned = published.cosigned.as_ref();
+            cosigned.is_some_and(|cosigned| cosigned.size > size)
+        };
+        if is_older(&tree.published()) {
             return Ok(());
         }
+        // Not under the lock: readers and the notary do not wait for the disk.
         create_whole(&tree.cosigned, |mut file| {
             file.write_all(note.to_string().as_bytes())
         })?;
-        published.cosigned = Some(Cosigned {
-            note: Arc::new(note),
-            size,
-            at: (self.shared.options.clock)(),
-        });
+        let mut published = tree.published();
+        if !is_older(&published) {
+            published.cosigned = Some(Cosigned {
+                note: Arc::new(note),
+                size,
+                at: (self.shared.options.clock)(),
+            });
+        }
         Ok(())
     }
 

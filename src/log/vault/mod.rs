@@ -6,7 +6,6 @@
 
 use std::fs::{File, Permissions};
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -65,7 +64,7 @@ impl Vault {
     ) -> Result<Self, VaultError> {
         let wrapping = Wrapping::of(log, master);
         let mut header = Header::new(log, 0);
-        let slots = mint(&wrapping, 0..KeySlot::FIRST_OF_SESSIONS.0, random)?;
+        let slots = wrapping.mint(0..KeySlot::FIRST_OF_SESSIONS.0, random)?;
         create_whole(path, |file| {
             keep_from_others(file)?;
             header.write_first(file)?;
@@ -141,7 +140,7 @@ impl Vault {
         }
         let first = slots.next.max(slots.end);
         let end = first + BATCH_SLOTS;
-        let minted = mint(&self.wrapping, first..end, self.random)?;
+        let minted = self.wrapping.mint(first..end, self.random)?;
         self.file.write_all_at(&minted, offset(KeySlot(first)))?;
         // If we stop here, the keys are lost or not; no leaf names them, since nobody has been given one.
         self.sync()?;
@@ -247,15 +246,6 @@ impl Vault {
         *failed = synced.is_err();
         Ok(synced?)
     }
-}
-
-/// Returns the bytes of these slots, each with a secret of its own.
-fn mint(wrapping: &Wrapping, slots: Range<u64>, random: Random) -> Result<Vec<u8>, VaultError> {
-    let mut bytes = Vec::new();
-    for slot in slots.map(KeySlot) {
-        bytes.extend_from_slice(&wrapping.wrap(slot, &Secret::mint(random)?, random)?);
-    }
-    Ok(bytes)
 }
 
 /// Lets the owner alone read a file: its keys are wrapped, and still nobody else's business.

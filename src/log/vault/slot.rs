@@ -3,6 +3,8 @@
 //! 128 bytes: `AVOWKEY1, nonce[24], XChaCha20-Poly1305(secret)[48]`, zeros. A slot divides a disk's sector, so none
 //! is ever half written. All zeros hold no key.
 
+use std::ops::Range;
+
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
@@ -74,6 +76,15 @@ impl Wrapping {
             cipher: XChaCha20Poly1305::new((&*master.wrapping_key()).into()),
             log,
         }
+    }
+
+    /// Returns the bytes of these slots, each with a secret of its own.
+    pub(super) fn mint(&self, slots: Range<u64>, random: Random) -> Result<Vec<u8>, RandomError> {
+        let mut bytes = Vec::new();
+        for slot in slots.map(KeySlot) {
+            bytes.extend_from_slice(&self.wrap(slot, &Secret::mint(random)?, random)?);
+        }
+        Ok(bytes)
     }
 
     /// Returns the bytes of `slot` when it holds `secret`.

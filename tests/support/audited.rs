@@ -1,0 +1,143 @@
+//! A small log with an entry of every kind, at rest, and its audit.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use avow::audit::auditor::{Request, audit};
+use avow::audit::heads::Seen;
+use avow::audit::payload_check::Keys;
+use avow::audit::report::Report;
+use avow::audit::source::Source;
+use avow::log::entry::SubjectName;
+use avow::log::unsealer::Unsealer;
+use avow::log::vault::VaultError;
+use avow::log::vault::reader::VaultReader;
+use avow::log::{Log, Stated, Statement, Words};
+use avow::stripe::secret::Secrets;
+use avow::transparency::key::VerifierKey;
+use avow::transparency::note::Note;
+use avow::transparency::policy::Policy;
+use state_machine::id::{SessionId, World};
+
+use super::log::{Home, append, event_body, master_key};
+
+/// How many entries [`write_small_log`] makes.
+pub(crate) const SMALL_LOG_ENTRIES: u64 = 13;
+
+/// What tells a log from others, and what others know of it.
+pub(crate) struct Known {
+    pub(crate) key: VerifierKey,
+    pub(crate) checkpoint: Note,
+}
+
+/// Writes a log with an entry of every kind, and closes it. Its sessions are named after `name`.
+pub(crate) fn write_small_log(home: &Home, name: &str) -> Known {
+    let log = home.open();
+    let session = |letter: char| format!("{name}{letter}");
+    let body = |id: &str, letter: char, status: &str| {
+        event_body(&format!("evt_{name}_{id}"), &session(letter), status)
+    };
+    append(&log, &body("1", 'a', "verified"));
+    append(&log, &body("2", 'b', "verified"));
+    append(&log, &body("2", 'b', "canceled")); // the same event with other facts: a conflict
+    append(&log, "no JSON");
+    state(&log, &session('b'), Statement::Hold);
+    append(&log, &body("3", 'c', "verified"));
+    let redacted = body("4", 'a', "verified")
+        .replace("session.verified", "session.redacted")
+        .replace(
+            r#""redaction": null"#,
+            r#""redaction": {"status": "redacted"}"#,
+        );
+    append(&log, &redacted);
+    // The wish stands in the log; this waits until it is carried out.
+    state(&log, &session('a'), Statement::Erase);
+    state(&log, &session('c'), Statement::Erase);
+    state(&log, &session('b'), Statement::Release);
+    append(&log, &body("5", 'c', "verified")); // late: without its payload
+    assert_eq!(log.size(), SMALL_LOG_ENTRIES);
+    known(home, log)
+}
+
+/// Closes a log, and returns what it signed last.
+pub(crate) fn known(home: &Home, log: Log) -> Known {
+    let key = log.verifier_key().clone();
+    log.close();
+    let source = Source::open(home.data_dir().to_str().unwrap(), None).unwrap();
+    Known {
+        key,
+        checkpoint: source.checkpoint().unwrap().clone(),
+    }
+}
+
+/// States something about a session, and waits until it is done.
+pub(crate) fn state(log: &Log, session: &str, statement: Statement) -> Stated {
+    let world = World {
+        livemode: false,
+        account: None,
+    };
+    let session = SessionId::parse(&format!("vs_{session}")).unwrap();
+    let (subject, _) = log
+        .subject(SubjectName::Session(world, session))
+        .unwrap()
+        .unwrap();
+    let words = Words {
+        actor: "an operator".to_owned(),
+        reason: "a reason".to_owned(),
+    };
+    let (sender, stated) = mpsc::channel();
+    log.state(subject, statement, &words, move |stated| {
+        sender.send(stated).unwrap()
+    })
+    .unwrap();
+    stated.recv().unwrap().unwrap()
+}
+
+/// Trusts a key, and wants everything but projections.
+pub(crate) fn told(key: &VerifierKey) -> Request {
+    Request {
+        policy: Some(Policy::of_log(key.clone())),
+        ..untold()
+    }
+}
+
+/// Trusts what the log says.
+pub(crate) fn untold() -> Request {
+    Request {
+        policy: None,
+        seen: Vec::new(),
+        keys: Keys::default(),
+        vault: None,
+        payloads: true,
+        projections: false,
+    }
+}
+
+/// Has the master key and the webhook secret, too.
+pub(crate) fn with_keys(mut request: Request, data_dir: &Path) -> Result<Request, VaultError> {
+    let vault = VaultReader::open(&data_dir.join("vault"))?;
+    request.keys = Keys {
+        unsealer: Some(Unsealer::new(vault, &master_key())?),
+        secrets: Some(Secrets::parse("whsec_test_secret").unwrap()),
+    };
+    Ok(request)
+}
+
+pub(crate) fn with_seen(mut request: Request, note: &Note) -> Request {
+    request.seen.push(Seen {
+        name: "kept elsewhere".to_owned(),
+        note: note.clone(),
+    });
+    request
+}
+
+/// Audits what lies at a path.
+pub(crate) fn audit_path(path: &Path, request: Request) -> Report {
+    audit(path.to_str().unwrap(), None, request, &mut |_, _| {})
+}
+
+impl Home {
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.path().parent().unwrap().to_owned()
+    }
+}
