@@ -57,11 +57,6 @@ impl Home {
         self.directory.path()
     }
 
-    /// Returns the data directory that the log lies in.
-    pub(crate) fn data_dir(&self) -> &Path {
-        self.directory.path()
-    }
-
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("log")
     }
