@@ -4,13 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use avow::audit::import::{ImportError, Imported, Importing, import};
+use avow::log::import::{Import, ImportedVault};
 use avow::log::keys::MasterKey;
+use avow::log::unsealer::Unsealer;
+use avow::log::vault::reader::VaultReader;
 use tempfile::{TempDir, tempdir};
 
-use crate::export::{data_with, deliver, export_of};
+use crate::export::{data_with, deliver, export_of, export_of_service};
 use crate::support::delivery::{Delivery, event};
 use crate::support::log::copy;
-use crate::support::server::{MASTER_KEY, Server, settings};
+use crate::support::server::{MASTER_KEY, Server, open_service, settings};
 
 fn import_with(export: &Path, vault: &Path, data_dir: &Path) -> Result<Imported, ImportError> {
     let settings = settings();
@@ -182,6 +185,52 @@ fn a_vault_of_another_log_and_one_that_lacks_keys_are_refused() {
     assert!(refused(&other.path().join("vault")).starts_with("the vault is of another log"));
     assert!(refused(&early).starts_with("the vault is older than the export"));
     assert!(refused(Path::new("no_such_vault")).contains("No such file"));
+}
+
+#[test]
+fn a_log_is_imported_under_its_own_name_alone() {
+    let data = data_with(1);
+    let (out, _) = export_of(data.path(), true);
+    let home = tempdir().unwrap();
+    let mut settings = settings();
+    settings.log.origin = Some("other.example/log".parse().unwrap());
+    let importing = Importing {
+        export: out.path(),
+        vault: &data.path().join("vault"),
+        master_key: &MasterKey::parse(MASTER_KEY).unwrap(),
+        data_dir: home.path(),
+        options: settings.log_options(avow::system::fill_random, avow::system::now),
+        projections_cache_bytes: 1 << 20,
+    };
+
+    let refused = import(&importing, |_, _| {}).unwrap_err().to_string();
+
+    assert!(
+        refused.starts_with("the export is of the log avow/"),
+        "{refused}"
+    );
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_import_that_breaks_off_leaves_no_log_and_no_vault_with_which_another_could_begin() {
+    let data = data_with(1);
+    let key = MasterKey::parse(MASTER_KEY).unwrap();
+    let vault =
+        Unsealer::new(VaultReader::open(&data.path().join("vault")).unwrap(), &key).unwrap();
+    let options = settings().log_options(avow::system::fill_random, avow::system::now);
+    let service = open_service(data.path());
+    let vault = ImportedVault::check(vault, &options, service.verifier_key(), None).unwrap();
+    let home = tempdir().unwrap();
+    let mut begun = Import::begin(home.path(), &vault, &options).unwrap();
+    begun.append(b"a leaf", b"a payload").unwrap();
+
+    drop(begun);
+
+    assert!(!home.path().join("log").exists() && !home.path().join("vault").exists());
+    let (out, _) = export_of_service(&service);
+    let refused = import_with(out.path(), &data.path().join("vault"), home.path());
+    assert!(refused.unwrap_err().to_string().contains("is not empty"));
 }
 
 #[test]

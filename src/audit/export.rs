@@ -185,16 +185,12 @@ fn copy(
     let begun = entries.head().size;
     for bundle in entry_bundles(size).skip_while(|bundle| bundle.entries().end <= begun) {
         let leaves = source.leaves(bundle)?;
-        let payloads = if entries.with_payloads() {
-            source.payloads(bundle)?
-        } else {
-            Vec::new()
-        };
-        let sealed = if entries.with_payloads() {
-            payload_bundle::payloads(bundle, &payloads)?
-        } else {
-            Vec::new()
-        };
+        let payloads = entries.with_payloads().then(|| source.payloads(bundle));
+        let payloads = payloads.transpose()?;
+        let sealed = payloads
+            .as_ref()
+            .map(|bytes| payload_bundle::payloads(bundle, bytes));
+        let sealed = sealed.transpose()?.unwrap_or_default();
         let sealed = sealed.into_iter().chain(std::iter::repeat(&[][..]));
         let stored = bundle::leaves(bundle, &leaves)?.into_iter().zip(sealed);
         for (sequence, entry) in bundle.entries().zip(stored) {
