@@ -189,11 +189,11 @@ fn a_change_of_any_row_is_another_digest() {
     }
 }
 
-fn avow_digest(directory: &Path) -> (Option<i32>, String, String) {
-    // The same configuration, for another command.
+/// Runs another command than `serve` with its configuration; returns the exit code, stdout and stderr.
+pub(crate) fn run_on(directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let serve = serve(directory);
     let output = Command::new(serve.get_program())
-        .arg("digest")
+        .args(arguments)
         .args(serve.get_args().skip(3))
         .env_clear()
         .envs(
@@ -219,13 +219,13 @@ fn avow_digest_prints_what_the_server_says_and_names_a_server_that_holds_the_dat
     assert_eq!(process.deliver(&delivery).unwrap().status(), 200);
     let served: Value = process.get("/v1/digest").json().unwrap();
 
-    let (code, _, talk) = avow_digest(directory.path());
+    let (code, _, talk) = run_on(directory.path(), &["digest"]);
     assert_eq!(code, Some(2));
     assert!(talk.starts_with("avow: a server holds "), "{talk}");
     assert!(talk.ends_with(": ask it for `/v1/digest`\n"), "{talk}");
 
     process.stop();
-    let (code, told, _) = avow_digest(directory.path());
+    let (code, told, _) = run_on(directory.path(), &["digest"]);
     assert_eq!(code, Some(0));
     assert_eq!(told, format!("1 {}\n", served["digest"].as_str().unwrap()));
 }

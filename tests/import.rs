@@ -1,6 +1,7 @@
 //! An import is the log that was exported, in every entry and in what they are folded to; or it is refused.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use avow::audit::import::{ImportError, Imported, Importing, import};
@@ -10,9 +11,11 @@ use avow::log::unsealer::Unsealer;
 use avow::log::vault::reader::VaultReader;
 use tempfile::{TempDir, tempdir};
 
+use crate::digest::run_on;
 use crate::export::{data_with, deliver, export_of, export_of_service};
 use crate::support::delivery::{Delivery, event};
 use crate::support::log::copy;
+use crate::support::process::Process;
 use crate::support::server::{MASTER_KEY, Server, open_service, settings};
 
 fn import_with(export: &Path, vault: &Path, data_dir: &Path) -> Result<Imported, ImportError> {
@@ -56,6 +59,41 @@ fn an_import_has_root_and_digest_of_its_export_and_goes_on() {
     deliver(&server, 1_000..1_001);
     let size = |server: &Server| server.read_plain("/readyz")["entries"].as_u64().unwrap();
     assert_eq!((size(&own), size(&server)), (303, 304));
+}
+
+#[test]
+fn the_commands_tell_one_root_and_one_digest() {
+    let data = tempdir().unwrap();
+    let keys = tempdir().unwrap();
+    let path = |name| keys.path().join(name).to_str().unwrap().to_owned();
+    let (key_file, bundle, home) = (path("key"), path("bundle"), path("home"));
+    fs::write(&key_file, MASTER_KEY).unwrap();
+    fs::set_permissions(&key_file, Permissions::from_mode(0o600)).unwrap();
+    let process = Process::start(data.path());
+    let delivery = Delivery::event(&event("evt_1", "vs_1", "user_1", "created", 10));
+    assert_eq!(process.deliver(&delivery).unwrap().status(), 200);
+    let (code, _, talk) = run_on(data.path(), &["export", "--out", &bundle]);
+    assert_eq!(code, Some(2));
+    assert!(
+        talk.ends_with(": export from it with `--server URL`\n"),
+        "{talk}"
+    );
+    process.stop();
+
+    let (exported, told, talk) = run_on(data.path(), &["export", "--out", &bundle]);
+    let vault = data.path().join("vault");
+    let arguments = ["import", &bundle, "--vault", vault.to_str().unwrap()];
+    let arguments = [&arguments[..], &["--master-key-file", &key_file]].concat();
+    let (imported, again, refused) = run_on(Path::new(&home), &arguments);
+
+    assert_eq!((exported, imported), (Some(0), Some(0)), "{talk}{refused}");
+    assert_eq!(again, told);
+    let (_, digest, _) = run_on(Path::new(&home), &["digest"]);
+    let digest = digest.trim_end().strip_prefix("1 ").unwrap();
+    assert!(
+        told.ends_with(&format!("\ndigest {digest} of the first 1\n")),
+        "{told}"
+    );
 }
 
 #[test]
