@@ -229,7 +229,14 @@ fn every_flipped_byte_of_the_vault_is_found_with_the_master_key() {
         .unwrap();
     vault.set_len(2 * 4096 + 10 * 128).unwrap();
     let places = bytes_of(evidence.path(), &["vault".into()], 1);
-    let request = |directory: &Path| with_keys(told(&victim.known.key), directory).ok();
+    let request = |directory: &Path| {
+        let request = with_keys(told(&victim.known.key), directory).ok()?;
+        // Each slot is opened by itself; what is sealed with it need not be, each time.
+        Some(Request {
+            payloads: false,
+            ..request
+        })
+    };
 
     assert_flips_are_found("vault", evidence.path(), &places, &request);
 }

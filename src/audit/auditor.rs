@@ -113,7 +113,8 @@ fn audit_source(
         tree: StoredTree::new(source, signed),
         identities: Identities::new(),
         custody: CustodyCheck::new(request.payloads),
-        payloads: request.payloads.then(|| PayloadCheck::new(request.keys)),
+        payloads: PayloadCheck::new(request.keys),
+        with_payloads: request.payloads,
         progress,
     });
     let manifest = manifest.map(|(manifest, _)| manifest);
@@ -143,13 +144,17 @@ fn conclude(end: End<'_>, source: &Source, vault: Option<&VaultReader>, report: 
         identities,
         custody,
         payloads,
+        with_payloads,
         ..
     } = checks;
     let directory = source.data_directory();
     report.entries = size;
     report.recorded_checkpoints = heads.end(size, is_whole, &mut findings);
-    report.stored_hashes = tree.end(size, &mut findings);
-    report.payloads = payloads.as_ref().map(|payloads| payloads.counts);
+    report.stored_hashes = tree.compared;
+    if is_whole {
+        tree.end(size, &mut findings);
+    }
+    report.payloads = with_payloads.then_some(payloads.counts);
     if let Some(others) = report
         .payloads
         .map(|payloads| payloads.of_other_secrets)
@@ -169,9 +174,8 @@ fn conclude(end: End<'_>, source: &Source, vault: Option<&VaultReader>, report: 
         if is_whole {
             report.erasures_under_way = custody.check(around, &mut findings)?;
         }
-        let keys = payloads.as_ref().map(PayloadCheck::keys);
         directory.map_or(Ok(()), |directory| {
-            vault_check::check(directory, vault, keys, &mut findings)
+            vault_check::check(directory, vault, payloads.keys(), &mut findings)
         })
     });
     if let Err(error) = compared {

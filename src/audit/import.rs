@@ -169,7 +169,7 @@ pub fn import(
         checkpoint,
         last_slot,
     } = check(&source, &manifest, &key, |done| {
-        progress(&manifest, Step::Check(done))
+        progress(&manifest, Step::Check(done));
     })?;
     let vault = Unsealer::new(VaultReader::open(vault)?, master_key)?;
     let vault = ImportedVault::check(vault, &importing.options, &key, last_slot)?;

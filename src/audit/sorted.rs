@@ -123,9 +123,9 @@ mod tests {
             for row in &rows {
                 sorter.push(*row).unwrap();
             }
-            let sorted: Vec<[u8; 2]> = sorter.into_sorted().unwrap().map(Result::unwrap).collect();
+            let found: Vec<[u8; 2]> = sorter.into_sorted().unwrap().map(Result::unwrap).collect();
 
-            assert_eq!(sorted, expected, "{rows_max} rows in memory");
+            assert_eq!(found, expected, "{rows_max} rows in memory");
         }
     }
 }

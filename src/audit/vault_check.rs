@@ -9,6 +9,11 @@ use crate::log::vault::reader::VaultReader;
 /// Opens the vault of a data directory.
 pub(super) fn vault_of(directory: &DataDirectory, findings: &mut Findings) -> Option<VaultReader> {
     let path = directory.path().join("vault");
+    if !path.exists() {
+        let what = "there is no vault: whether erased keys are gone was not checked";
+        findings.add(Class::CouldNotCheck, what);
+        return None;
+    }
     let vault = VaultReader::open(&path);
     vault
         .inspect_err(|error| {
@@ -21,7 +26,7 @@ pub(super) fn vault_of(directory: &DataDirectory, findings: &mut Findings) -> Op
 pub(super) fn check(
     directory: &DataDirectory,
     vault: Option<&VaultReader>,
-    keys: Option<&Keys>,
+    keys: &Keys,
     findings: &mut Findings,
 ) -> std::io::Result<()> {
     let id = directory.inspection().log_id()?;
@@ -35,7 +40,7 @@ pub(super) fn check(
     if !directory.is_in_use() && !vault.header_is_whole()? {
         findings.add(Class::Tampered, "the header of the vault is damaged");
     }
-    let Some(unsealer) = keys.and_then(|keys| keys.unsealer.as_ref()) else {
+    let Some(unsealer) = &keys.unsealer else {
         return Ok(());
     };
     if id.is_some() && !unsealer.is_of(directory.inspection())? {

@@ -42,8 +42,9 @@ pub(super) struct Checks<'audit> {
     pub(super) tree: StoredTree<'audit>,
     pub(super) identities: Identities,
     pub(super) custody: CustodyCheck,
-    /// None if payloads are not looked at.
-    pub(super) payloads: Option<PayloadCheck>,
+    pub(super) payloads: PayloadCheck,
+    /// Whether payloads are looked at.
+    pub(super) with_payloads: bool,
     pub(super) progress: &'audit mut dyn FnMut(u64, u64),
 }
 
@@ -59,7 +60,7 @@ pub(super) struct End<'audit> {
 impl<'audit> Walk<'audit> {
     pub(super) fn new(checks: Checks<'audit>) -> Self {
         Self {
-            chunks: checks.source.chunks(checks.payloads.is_some()),
+            chunks: checks.source.chunks(checks.with_payloads),
             chunk: Vec::new().into_iter(),
             frontier: Frontier::new(),
             is_whole: true,
@@ -167,10 +168,10 @@ impl Checks<'_> {
             findings.add_of(Class::Tampered, sequence, what);
         }
         let mut there = There::Nothing;
-        if let Some(payloads) = &mut self.payloads {
+        if self.with_payloads {
             there = There::of(sealed);
             if there == There::Whole {
-                payloads.check(leaf, sealed, findings);
+                self.payloads.check(leaf, sealed, findings);
             }
         }
         let compared = self.identities.take(sequence, leaf);
