@@ -129,6 +129,8 @@ fn another_entry_is_another_digest() {
 }
 
 type Rows = BTreeMap<(usize, Vec<u8>), Vec<u8>>;
+/// What is done to the row of that key and value.
+type Change = fn(&Keyspace, &[u8], &[u8]);
 
 fn keyspaces(database: &Database) -> [Keyspace; 3] {
     KEYSPACES.map(|name| {
@@ -161,7 +163,7 @@ fn a_change_of_any_row_is_another_digest() {
     append_all(&log, &bodies);
     let directory = home.path().with_file_name("projections");
     let whole = fold(&log, &directory, &[]);
-    let changes: [fn(&Keyspace, &[u8], &[u8]); 3] = [
+    let changes: [Change; 3] = [
         |keyspace, key, _| keyspace.remove(key).unwrap(),
         |keyspace, key, value| keyspace.insert(key, [value, b"\0"].concat()).unwrap(),
         |keyspace, key, value| {
@@ -174,14 +176,14 @@ fn a_change_of_any_row_is_another_digest() {
 
     for ((number, key), value) in &rows {
         for change in changes {
-            let changed = tempdir().unwrap();
-            copy(&directory, changed.path());
-            let database = Database::builder(changed.path()).open().unwrap();
+            let copied = tempdir().unwrap();
+            copy(&directory, copied.path());
+            let database = Database::builder(copied.path()).open().unwrap();
             change(&keyspaces(&database)[*number], key, value);
             drop(database);
 
             let (projections, afresh) =
-                Projections::open(changed.path(), CACHE_BYTES, &log).unwrap();
+                Projections::open(copied.path(), CACHE_BYTES, &log).unwrap();
 
             assert_eq!(afresh, None);
             assert_ne!(projections.digest().unwrap().digest, whole.digest);

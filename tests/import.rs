@@ -129,6 +129,8 @@ fn assert_refused(export: &Path, vault: &Path, what: &str) {
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "{what}");
 }
 
+type Damage = fn(&Path);
+
 #[test]
 fn an_export_with_any_file_changed_cut_or_gone_is_refused_and_nothing_is_written() {
     let data = data_with(2);
@@ -136,7 +138,6 @@ fn an_export_with_any_file_changed_cut_or_gone_is_refused_and_nothing_is_written
     let (out, _) = export_of(data.path(), true);
     let files = files_under(out.path());
     assert_eq!(files.len(), 7);
-    type Damage = fn(&Path);
     let damages: [(&str, Damage); 4] = [
         ("flipped", |path| {
             let mut bytes = fs::read(path).unwrap();
