@@ -27,8 +27,9 @@ use crate::transparency::tile::{EntryBundle, entry_bundles};
 
 /// How long to wait for a checkpoint that covers more.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
-/// How often to ask. A payload without a key and without an erasure is no reason to wait for ever.
-const ASK_MAX: u32 = 50;
+/// How often to ask: for longer than a cosigned checkpoint stands for later ones. A payload that is gone without an
+/// erasure is no reason to wait for ever.
+const ASK_MAX: u32 = 400;
 
 /// A log that can be exported: one that is open here, or one behind a server.
 pub trait ExportSource {
