@@ -34,8 +34,8 @@ fn a_sound_data_directory_passes_with_every_key_and_every_check() {
 
     let request = with_seen(told(&known.key), &known.checkpoint);
     let report = audit_path(
-        &home.data_dir(),
-        with_keys(request, &home.data_dir()).unwrap(),
+        home.data_dir(),
+        with_keys(request, home.data_dir()).unwrap(),
     );
 
     assert_sound(&report);
@@ -61,14 +61,14 @@ fn a_sound_log_passes_in_use_at_rest_and_from_its_server() {
     let at_rest = audit_path(directory.path(), with_projections());
     let server = Server::start(directory.path());
     let in_use = audit_path(directory.path(), told(&key));
-    let served = audit(&server.url(""), None, with_projections(), &mut |_, _| {});
+    let from_server = audit(&server.url(""), None, with_projections(), &mut |_, _| {});
 
-    for report in [&at_rest, &in_use, &served] {
+    for report in [&at_rest, &in_use, &from_server] {
         assert_sound(report);
         assert_eq!(report.checkpoint_size, Some(EVENTS + 3));
         assert!(report.payloads.unwrap().matching >= EVENTS - 1);
     }
-    for report in [&at_rest, &served] {
+    for report in [&at_rest, &from_server] {
         assert!(
             matches!(report.projections, Projected::Equal { .. }),
             "{report}"
@@ -81,8 +81,8 @@ fn a_key_that_only_the_log_tells_is_said_to_be_its_own_word() {
     let home = Home::new();
     let known = write_small_log(&home, "");
 
-    let request = with_keys(untold(), &home.data_dir()).unwrap();
-    let report = audit_path(&home.data_dir(), request);
+    let request = with_keys(untold(), home.data_dir()).unwrap();
+    let report = audit_path(home.data_dir(), request);
 
     assert_sound(&report);
     let verifier_key = known.key.to_string();
@@ -94,7 +94,7 @@ fn without_any_key_it_is_said_that_no_signature_was_checked() {
     let home = Home::new();
     write_small_log(&home, "");
 
-    let report = audit_path(&home.data_dir(), untold());
+    let report = audit_path(home.data_dir(), untold());
 
     assert_eq!(report.gravest(), Some(Class::CouldNotCheck), "{report}");
     assert_eq!(report.key, KeyStatus::Unknown);
@@ -125,7 +125,7 @@ fn a_log_of_another_key_or_without_its_quorum_is_not_trusted() {
         ),
     ];
     for (name, request) in rows {
-        let report = audit_path(&home.data_dir(), request);
+        let report = audit_path(home.data_dir(), request);
 
         assert_eq!(
             report.gravest(),
@@ -143,7 +143,7 @@ fn what_was_to_be_erased_and_can_be_read_is_an_incomplete_erasure() {
     let before = Home::copy_of(&home);
     state(&log, "a", Statement::Erase);
     let Known { key, .. } = known(&home, log);
-    assert_sound(&audit_path(&home.data_dir(), told(&key)));
+    assert_sound(&audit_path(home.data_dir(), told(&key)));
 
     let payload_back = Home::copy_of(&home);
     put_back_payload(&before, &payload_back);
@@ -155,7 +155,7 @@ fn what_was_to_be_erased_and_can_be_read_is_an_incomplete_erasure() {
     .unwrap();
 
     for home in [payload_back, key_back] {
-        let report = audit_path(&home.data_dir(), told(&key));
+        let report = audit_path(home.data_dir(), told(&key));
         assert_eq!(report.gravest(), Some(Class::ErasureIncomplete), "{report}");
     }
 }
@@ -169,7 +169,7 @@ fn an_erasure_that_waits_for_a_hold_is_no_incomplete_one() {
     state(&log, "a", Statement::Erase);
     let Known { key, .. } = known(&home, log);
 
-    assert_sound(&audit_path(&home.data_dir(), told(&key)));
+    assert_sound(&audit_path(home.data_dir(), told(&key)));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn a_payload_or_a_key_that_is_missing_although_nothing_wants_it_erased_was_tampe
         .unwrap();
 
     for home in [blanked, keyless] {
-        let report = audit_path(&home.data_dir(), told(&key));
+        let report = audit_path(home.data_dir(), told(&key));
         assert_eq!(report.gravest(), Some(Class::Tampered), "{report}");
     }
 }
@@ -205,7 +205,7 @@ fn a_journal_of_which_the_beginning_was_deleted_cannot_be_checked() {
     let Known { key, .. } = known(&home, log);
     fs::remove_file(home.path().join("journal/00000000000000000000.segment")).unwrap();
 
-    let report = audit_path(&home.data_dir(), told(&key));
+    let report = audit_path(home.data_dir(), told(&key));
 
     assert_eq!(report.gravest(), Some(Class::CouldNotCheck), "{report}");
     assert!(
@@ -220,17 +220,53 @@ fn a_journal_of_which_the_beginning_was_deleted_cannot_be_checked() {
 fn a_secret_that_was_not_given_is_told_and_nothing_is_made_of_it() {
     let home = Home::new();
     let known = write_small_log(&home, "");
-    let request = with_keys(told(&known.key), &home.data_dir()).unwrap();
+    let request = with_keys(told(&known.key), home.data_dir()).unwrap();
     let keys = Keys {
         secrets: Some(Secrets::parse("whsec_another_secret").unwrap()),
         ..request.keys
     };
 
-    let report = audit_path(&home.data_dir(), Request { keys, ..request });
+    let report = audit_path(home.data_dir(), Request { keys, ..request });
 
     assert_eq!(report.gravest(), Some(Class::CouldNotCheck), "{report}");
     let payloads = report.payloads.unwrap();
     assert_eq!((payloads.authenticated, payloads.of_other_secrets), (0, 3));
+}
+
+#[test]
+fn the_exit_code_of_the_command_tells_what_was_found() {
+    let (home, other) = (Home::new(), Home::new());
+    let known = write_small_log(&home, "");
+    let stranger = write_small_log(&other, "other");
+    let kept = home.data_dir().join("kept");
+    fs::write(&kept, known.checkpoint.to_string()).unwrap();
+    let changed = Home::copy_of(&home);
+    fs::write(changed.path().join("tree/0"), [7; 32]).unwrap();
+    let (key, other_key) = (known.key.to_string(), stranger.key.to_string());
+    let kept = kept.to_str().unwrap();
+    #[rustfmt::skip]
+    let rows = [
+        (&home,    vec!["--vkey", &key, "--seen", kept],       0),
+        (&home,    vec!["--vkey", &key, "--json"],             0),
+        (&changed, vec!["--vkey", &key],                       1),
+        (&home,    vec!["--no-payloads"],                      2),
+        (&home,    vec!["--vkey", &key, "--policy", kept],     2),
+        (&home,    vec!["--vkey", &other_key],                 5),
+    ];
+    for (home, arguments, code) in rows {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_avow"))
+            .args(["audit", "verify"])
+            .arg(home.data_dir())
+            .args(&arguments)
+            .output()
+            .unwrap();
+
+        assert_eq!(output.status.code(), Some(code), "{arguments:?} {output:?}");
+        if arguments.contains(&"--json") {
+            let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(report["entries"], SMALL_LOG_ENTRIES);
+        }
+    }
 }
 
 fn assert_sound(report: &Report) {

@@ -3,6 +3,8 @@
 //! Evidence is the journal, the identity, the stored tree, the checkpoints and the vault; and every file of an export.
 //! sled, the index, the head, the lock and the projections are derived, and no audit looks at them.
 
+#![expect(clippy::print_stdout, reason = "how many ways there were is published")]
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -13,10 +15,7 @@ use std::thread;
 
 use avow::audit::auditor::Request;
 use avow::audit::export::export;
-use avow::audit::export_source::OpenLog;
 use avow::audit::finding::Class;
-use avow::projections::catch_up::catch_up;
-use avow::projections::store::Projections;
 use avow::transparency::frontier::Frontier;
 use avow::transparency::hash::leaf_hash;
 use sha2::{Digest, Sha256};
@@ -25,7 +24,8 @@ use tempfile::{TempDir, tempdir};
 use crate::support::audited::{
     Known, audit_path, known, told, with_keys, with_seen, write_small_log,
 };
-use crate::support::log::{Home, append, copy, numbered_body};
+use crate::support::log::{Home, MASTER_KEY, append, copy, numbered_body};
+use crate::support::server::open_service_of;
 
 const WORKERS: usize = 2;
 
@@ -46,7 +46,7 @@ impl Victim {
     /// Returns a copy of the files that are evidence.
     fn evidence(&self) -> TempDir {
         let copied = tempdir().unwrap();
-        for path in evidence_of(&self.home.data_dir()) {
+        for path in evidence_of(self.home.data_dir()) {
             let to = copied.path().join(&path);
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             fs::copy(self.home.data_dir().join(&path), to).unwrap();
@@ -57,15 +57,8 @@ impl Victim {
     /// Returns an export with payloads.
     fn export(&self) -> TempDir {
         let directory = tempdir().unwrap();
-        let log = self.home.open();
-        let projections =
-            Projections::open_as_is(&self.home.data_dir().join("p"), 1 << 20).unwrap();
-        catch_up(&projections, |next| log.entries_from(next), |_, _| {}).unwrap();
-        let source = OpenLog {
-            log: &log,
-            projections: &projections,
-        };
-        export(&source, directory.path(), true, |_, _| {}).unwrap();
+        let service = open_service_of(self.home.data_dir(), MASTER_KEY);
+        export(&service, directory.path(), true, |_, _| {}).unwrap();
         directory
     }
 }
@@ -275,12 +268,12 @@ fn entries_that_are_dropped_doubled_swapped_or_cut_off_are_found() {
             };
             change("drop", |records, entry| drop(records.remove(entry)));
             change("double", |records, entry| {
-                records.insert(entry, records[entry].clone())
+                records.insert(entry, records[entry].clone());
             });
-            change("cut off from", |records, entry| records.truncate(entry));
+            change("cut off from", Vec::truncate);
             if entry + 1 < entries {
                 change("swap with the next", |records, entry| {
-                    records.swap(entry, entry + 1)
+                    records.swap(entry, entry + 1);
                 });
             }
         }
@@ -362,7 +355,7 @@ fn a_log_that_was_put_back_or_told_two_histories_is_found_by_a_checkpoint_that_w
         (older.data_dir(), Some(Class::ForkedOrRolledBack)),
         (branch.data_dir(), Some(Class::ForkedOrRolledBack)),
     ] {
-        let report = audit_path(&directory, with_seen(told(&kept.key), &kept.checkpoint));
+        let report = audit_path(directory, with_seen(told(&kept.key), &kept.checkpoint));
 
         assert_eq!(report.gravest(), expected, "{report}");
     }
@@ -375,7 +368,7 @@ impl Victim {
     /// Returns the journal's records, without padding.
     fn records(&self) -> Vec<Vec<u8>> {
         let mut records = Vec::new();
-        for path in evidence_of(&self.home.data_dir()) {
+        for path in evidence_of(self.home.data_dir()) {
             if path
                 .extension()
                 .is_none_or(|extension| extension != "segment")

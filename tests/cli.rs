@@ -37,6 +37,11 @@ fn the_help_texts_are_the_manual() {
         ("digest", include_str!("fixtures/help/digest.txt")),
         ("export", include_str!("fixtures/help/export.txt")),
         ("import", include_str!("fixtures/help/import.txt")),
+        ("audit", include_str!("fixtures/help/audit.txt")),
+        (
+            "audit verify",
+            include_str!("fixtures/help/audit verify.txt"),
+        ),
         ("replay", include_str!("fixtures/help/replay.txt")),
         ("simulate", include_str!("fixtures/help/simulate.txt")),
         ("demo", include_str!("fixtures/help/demo.txt")),

@@ -123,9 +123,10 @@ mod tests {
             for row in &rows {
                 sorter.push(*row).unwrap();
             }
-            let found: Vec<[u8; 2]> = sorter.into_sorted().unwrap().map(Result::unwrap).collect();
+            let in_order: Vec<[u8; 2]> =
+                sorter.into_sorted().unwrap().map(Result::unwrap).collect();
 
-            assert_eq!(found, expected, "{rows_max} rows in memory");
+            assert_eq!(in_order, expected, "{rows_max} rows in memory");
         }
     }
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use zeroize::Zeroizing;
 
+use super::progress::Bar;
 use super::{Verdict, output};
 use crate::audit::auditor::{Request, audit};
 use crate::audit::finding::Class;
@@ -90,12 +90,11 @@ fn verify(arguments: &Verify) -> anyhow::Result<Verdict> {
     let token = arguments.token_file.as_deref().map(read).transpose()?;
     let token = token.as_ref().map(|token| token.trim());
     let request = arguments.request()?;
-    let bar = bar();
+    let bar = Bar::of("entries");
     let report = audit(&arguments.source, token, request, &mut |read, size| {
-        bar.set_length(size);
-        bar.set_position(read);
+        bar.set(read, size);
     });
-    bar.finish_and_clear();
+    bar.finish();
     output::data(&if arguments.json {
         serde_json::to_string_pretty(&report)?
     } else {
@@ -172,9 +171,4 @@ fn seen(path: &Path) -> anyhow::Result<Seen> {
 fn read(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     Ok(Zeroizing::new(text))
-}
-
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:32} {pos}/{len} entries, {per_sec}, {eta} left");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

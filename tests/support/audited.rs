@@ -1,6 +1,6 @@
 //! A small log with an entry of every kind, at rest, and its audit.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 
 use avow::audit::auditor::{Request, audit};
@@ -87,7 +87,7 @@ pub(crate) fn state(log: &Log, session: &str, statement: Statement) -> Stated {
     };
     let (sender, stated) = mpsc::channel();
     log.state(subject, statement, &words, move |stated| {
-        sender.send(stated).unwrap()
+        sender.send(stated).unwrap();
     })
     .unwrap();
     stated.recv().unwrap().unwrap()
@@ -134,10 +134,4 @@ pub(crate) fn with_seen(mut request: Request, note: &Note) -> Request {
 /// Audits what lies at a path.
 pub(crate) fn audit_path(path: &Path, request: Request) -> Report {
     audit(path.to_str().unwrap(), None, request, &mut |_, _| {})
-}
-
-impl Home {
-    pub(crate) fn data_dir(&self) -> PathBuf {
-        self.path().parent().unwrap().to_owned()
-    }
 }

@@ -149,7 +149,12 @@ impl Drop for Server {
 
 /// Opens the service of a directory that no server holds, as a server would.
 pub(crate) fn open_service(directory: &Path) -> Service {
-    open(directory, MASTER_KEY, &settings())
+    open_service_of(directory, MASTER_KEY)
+}
+
+/// Opens the service of a directory whose master key is another.
+pub(crate) fn open_service_of(directory: &Path, master_key: &str) -> Service {
+    open(directory, master_key, &settings())
 }
 
 /// Returns the defaults, with small files.
