@@ -21,7 +21,7 @@ use state_machine::id::{SessionId, World};
 use state_machine::time::{ReceivedAt, Timestamp};
 
 const NOW: i64 = 1_760_000_000;
-const SESSIONS: u64 = 24_000;
+const SESSIONS: u64 = 40_000;
 const EVENTS: [&str; 4] = ["created", "processing", "requires_input", "verified"];
 /// Divides the number of sessions.
 const SESSIONS_AT_ONCE: usize = 200;

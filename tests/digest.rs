@@ -129,6 +129,8 @@ fn another_entry_is_another_digest() {
 }
 
 type Rows = BTreeMap<(usize, Vec<u8>), Vec<u8>>;
+/// What is done to the row of that key and value.
+type Change = fn(&Keyspace, &[u8], &[u8]);
 
 fn keyspaces(database: &Database) -> [Keyspace; 3] {
     KEYSPACES.map(|name| {
@@ -161,7 +163,7 @@ fn a_change_of_any_row_is_another_digest() {
     append_all(&log, &bodies);
     let directory = home.path().with_file_name("projections");
     let whole = fold(&log, &directory, &[]);
-    let changes: [fn(&Keyspace, &[u8], &[u8]); 3] = [
+    let changes: [Change; 3] = [
         |keyspace, key, _| keyspace.remove(key).unwrap(),
         |keyspace, key, value| keyspace.insert(key, [value, b"\0"].concat()).unwrap(),
         |keyspace, key, value| {
@@ -174,14 +176,14 @@ fn a_change_of_any_row_is_another_digest() {
 
     for ((number, key), value) in &rows {
         for change in changes {
-            let changed = tempdir().unwrap();
-            copy(&directory, changed.path());
-            let database = Database::builder(changed.path()).open().unwrap();
+            let copied = tempdir().unwrap();
+            copy(&directory, copied.path());
+            let database = Database::builder(copied.path()).open().unwrap();
             change(&keyspaces(&database)[*number], key, value);
             drop(database);
 
             let (projections, afresh) =
-                Projections::open(changed.path(), CACHE_BYTES, &log).unwrap();
+                Projections::open(copied.path(), CACHE_BYTES, &log).unwrap();
 
             assert_eq!(afresh, None);
             assert_ne!(projections.digest().unwrap().digest, whole.digest);
@@ -189,11 +191,11 @@ fn a_change_of_any_row_is_another_digest() {
     }
 }
 
-fn avow_digest(directory: &Path) -> (Option<i32>, String, String) {
-    // The same configuration, for another command.
+/// Runs another command than `serve` with its configuration; returns the exit code, stdout and stderr.
+pub(crate) fn run_on(directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let serve = serve(directory);
     let output = Command::new(serve.get_program())
-        .arg("digest")
+        .args(arguments)
         .args(serve.get_args().skip(3))
         .env_clear()
         .envs(
@@ -219,13 +221,13 @@ fn avow_digest_prints_what_the_server_says_and_names_a_server_that_holds_the_dat
     assert_eq!(process.deliver(&delivery).unwrap().status(), 200);
     let served: Value = process.get("/v1/digest").json().unwrap();
 
-    let (code, _, talk) = avow_digest(directory.path());
+    let (code, _, talk) = run_on(directory.path(), &["digest"]);
     assert_eq!(code, Some(2));
     assert!(talk.starts_with("avow: a server holds "), "{talk}");
     assert!(talk.ends_with(": ask it for `/v1/digest`\n"), "{talk}");
 
     process.stop();
-    let (code, told, _) = avow_digest(directory.path());
+    let (code, told, _) = run_on(directory.path(), &["digest"]);
     assert_eq!(code, Some(0));
     assert_eq!(told, format!("1 {}\n", served["digest"].as_str().unwrap()));
 }

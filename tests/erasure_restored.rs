@@ -182,6 +182,30 @@ fn a_part_of_the_journal_that_is_written_anew_from_sled_is_blank_again() {
 }
 
 #[test]
+fn a_sled_that_is_built_anew_holds_nothing_of_what_was_erased() {
+    let home = Home::new();
+    let log = home.open();
+    append_events(&log, 0..6);
+    erase(&log, &session(2));
+    log.close();
+    assert_eq!(residue(&home).unreadable_payloads, 1);
+
+    fs::remove_dir_all(home.path().join("sled")).unwrap();
+    let (log, mended) = home.open_mended();
+
+    assert!(
+        mended
+            .iter()
+            .any(|repair| repair.starts_with("rebuilt sled")),
+        "{mended:?}"
+    );
+    let kept = log.entry(SequenceNumber(3)).unwrap().unwrap();
+    assert_eq!(body_of(&log, &kept), numbered_body(3));
+    log.close();
+    assert_eq!(residue(&home).unreadable_payloads, 0);
+}
+
+#[test]
 fn a_death_between_writing_the_journal_anew_and_blanking_it_is_made_good() {
     let home = Home::new();
     let log = home.open();
@@ -261,11 +285,11 @@ fn the_body_of_an_entry_that_could_not_be_read_is_erased_by_its_number() {
     let home = Home::new();
     let log = home.open();
     append_events(&log, 0..2);
+    let traces = traces_of_key(home.data_dir(), MASTER_KEY, FIRST_SLOT + 2);
     let unreadable = append(&log, r#"{"MARKERUNREADABLE": "#);
     let name = avow::log::entry::SubjectName::Entry(unreadable.sequence);
-    let traces = traces_of_key(home.data_dir(), MASTER_KEY, FIRST_SLOT + 2);
 
-    // At once: its key is in use still.
+    // At once: the index does not have it yet.
     let stated = state(&log, name.clone(), Statement::Erase).unwrap();
     let again = state(&log, name, Statement::Erase).unwrap();
     log.close();

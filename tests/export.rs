@@ -61,6 +61,12 @@ pub(crate) fn export_of(data: &Path, with_payloads: bool) -> (TempDir, Exported)
     (out, exported)
 }
 
+pub(crate) fn export_of_service(service: &Service) -> (TempDir, Exported) {
+    let out = tempdir().unwrap();
+    let exported = export(service, out.path(), true, |_, _| {}).unwrap();
+    (out, exported)
+}
+
 fn remote(server: &Server) -> Remote {
     Remote(Web::new(&server.url(""), None).unwrap())
 }

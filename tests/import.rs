@@ -1,16 +1,22 @@
 //! An import is the log that was exported, in every entry and in what they are folded to; or it is refused.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use avow::audit::import::{ImportError, Imported, Importing, import};
+use avow::log::import::{Import, ImportedVault};
 use avow::log::keys::MasterKey;
+use avow::log::unsealer::Unsealer;
+use avow::log::vault::reader::VaultReader;
 use tempfile::{TempDir, tempdir};
 
-use crate::export::{data_with, deliver, export_of};
+use crate::digest::run_on;
+use crate::export::{data_with, deliver, export_of, export_of_service};
 use crate::support::delivery::{Delivery, event};
 use crate::support::log::copy;
-use crate::support::server::{MASTER_KEY, Server, settings};
+use crate::support::process::Process;
+use crate::support::server::{MASTER_KEY, Server, open_service, settings};
 
 fn import_with(export: &Path, vault: &Path, data_dir: &Path) -> Result<Imported, ImportError> {
     let settings = settings();
@@ -56,6 +62,41 @@ fn an_import_has_root_and_digest_of_its_export_and_goes_on() {
 }
 
 #[test]
+fn the_commands_tell_one_root_and_one_digest() {
+    let data = tempdir().unwrap();
+    let keys = tempdir().unwrap();
+    let path = |name| keys.path().join(name).to_str().unwrap().to_owned();
+    let (key_file, bundle, home) = (path("key"), path("bundle"), path("home"));
+    fs::write(&key_file, MASTER_KEY).unwrap();
+    fs::set_permissions(&key_file, Permissions::from_mode(0o600)).unwrap();
+    let process = Process::start(data.path());
+    let delivery = Delivery::event(&event("evt_1", "vs_1", "user_1", "created", 10));
+    assert_eq!(process.deliver(&delivery).unwrap().status(), 200);
+    let (code, _, talk) = run_on(data.path(), &["export", "--out", &bundle]);
+    assert_eq!(code, Some(2));
+    assert!(
+        talk.ends_with(": export from it with `--server URL`\n"),
+        "{talk}"
+    );
+    process.stop();
+
+    let (exported, told, talk) = run_on(data.path(), &["export", "--out", &bundle]);
+    let vault = data.path().join("vault");
+    let arguments = ["import", &bundle, "--vault", vault.to_str().unwrap()];
+    let arguments = [&arguments[..], &["--master-key-file", &key_file]].concat();
+    let (imported, again, refused) = run_on(Path::new(&home), &arguments);
+
+    assert_eq!((exported, imported), (Some(0), Some(0)), "{talk}{refused}");
+    assert_eq!(again, told);
+    let (_, digest, _) = run_on(Path::new(&home), &["digest"]);
+    let digest = digest.trim_end().strip_prefix("1 ").unwrap();
+    assert!(
+        told.ends_with(&format!("\ndigest {digest} of the first 1\n")),
+        "{told}"
+    );
+}
+
+#[test]
 fn an_imported_log_can_be_exported_again_with_the_same_root() {
     let data = data_with(2);
     let (out, exported) = export_of(data.path(), true);
@@ -88,6 +129,8 @@ fn assert_refused(export: &Path, vault: &Path, what: &str) {
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "{what}");
 }
 
+type Damage = fn(&Path);
+
 #[test]
 fn an_export_with_any_file_changed_cut_or_gone_is_refused_and_nothing_is_written() {
     let data = data_with(2);
@@ -95,7 +138,6 @@ fn an_export_with_any_file_changed_cut_or_gone_is_refused_and_nothing_is_written
     let (out, _) = export_of(data.path(), true);
     let files = files_under(out.path());
     assert_eq!(files.len(), 7);
-    type Damage = fn(&Path);
     let damages: [(&str, Damage); 4] = [
         ("flipped", |path| {
             let mut bytes = fs::read(path).unwrap();
@@ -182,6 +224,52 @@ fn a_vault_of_another_log_and_one_that_lacks_keys_are_refused() {
     assert!(refused(&other.path().join("vault")).starts_with("the vault is of another log"));
     assert!(refused(&early).starts_with("the vault is older than the export"));
     assert!(refused(Path::new("no_such_vault")).contains("No such file"));
+}
+
+#[test]
+fn a_log_is_imported_under_its_own_name_alone() {
+    let data = data_with(1);
+    let (out, _) = export_of(data.path(), true);
+    let home = tempdir().unwrap();
+    let mut settings = settings();
+    settings.log.origin = Some("other.example/log".parse().unwrap());
+    let importing = Importing {
+        export: out.path(),
+        vault: &data.path().join("vault"),
+        master_key: &MasterKey::parse(MASTER_KEY).unwrap(),
+        data_dir: home.path(),
+        options: settings.log_options(avow::system::fill_random, avow::system::now),
+        projections_cache_bytes: 1 << 20,
+    };
+
+    let refused = import(&importing, |_, _| {}).unwrap_err().to_string();
+
+    assert!(
+        refused.starts_with("the export is of the log avow/"),
+        "{refused}"
+    );
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_import_that_breaks_off_leaves_no_log_and_no_vault_with_which_another_could_begin() {
+    let data = data_with(1);
+    let key = MasterKey::parse(MASTER_KEY).unwrap();
+    let vault =
+        Unsealer::new(VaultReader::open(&data.path().join("vault")).unwrap(), &key).unwrap();
+    let options = settings().log_options(avow::system::fill_random, avow::system::now);
+    let service = open_service(data.path());
+    let vault = ImportedVault::check(vault, &options, service.verifier_key(), None).unwrap();
+    let home = tempdir().unwrap();
+    let mut begun = Import::begin(home.path(), &vault, &options).unwrap();
+    begun.append(b"a leaf", b"a payload").unwrap();
+
+    drop(begun);
+
+    assert!(!home.path().join("log").exists() && !home.path().join("vault").exists());
+    let (out, _) = export_of_service(&service);
+    let refused = import_with(out.path(), &data.path().join("vault"), home.path());
+    assert!(refused.unwrap_err().to_string().contains("is not empty"));
 }
 
 #[test]

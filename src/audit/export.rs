@@ -27,8 +27,9 @@ use crate::transparency::tile::{EntryBundle, entry_bundles};
 
 /// How long to wait for a checkpoint that covers more.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
-/// How often to ask. A payload without a key and without an erasure is no reason to wait for ever.
-const ASK_MAX: u32 = 50;
+/// How often to ask: for longer than a cosigned checkpoint stands for later ones. A payload that is gone without an
+/// erasure is no reason to wait for ever.
+const ASK_MAX: u32 = 400;
 
 /// A log that can be exported: one that is open here, or one behind a server.
 pub trait ExportSource {
@@ -185,16 +186,12 @@ fn copy(
     let begun = entries.head().size;
     for bundle in entry_bundles(size).skip_while(|bundle| bundle.entries().end <= begun) {
         let leaves = source.leaves(bundle)?;
-        let payloads = if entries.with_payloads() {
-            source.payloads(bundle)?
-        } else {
-            Vec::new()
-        };
-        let sealed = if entries.with_payloads() {
-            payload_bundle::payloads(bundle, &payloads)?
-        } else {
-            Vec::new()
-        };
+        let payloads = entries.with_payloads().then(|| source.payloads(bundle));
+        let payloads = payloads.transpose()?;
+        let sealed = payloads
+            .as_ref()
+            .map(|bytes| payload_bundle::payloads(bundle, bytes));
+        let sealed = sealed.transpose()?.unwrap_or_default();
         let sealed = sealed.into_iter().chain(std::iter::repeat(&[][..]));
         let stored = bundle::leaves(bundle, &leaves)?.into_iter().zip(sealed);
         for (sequence, entry) in bundle.entries().zip(stored) {

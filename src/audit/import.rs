@@ -160,10 +160,6 @@ pub fn import(
         ..
     } = *importing;
     let (manifest, key) = Manifest::read(export)?;
-    let options = log::Options {
-        origin: Some(key.name().clone()),
-        ..importing.options.clone()
-    };
     if !manifest.payloads {
         return Err(ImportError::WithoutPayloads);
     }
@@ -176,9 +172,9 @@ pub fn import(
         progress(&manifest, Step::Check(done));
     })?;
     let vault = Unsealer::new(VaultReader::open(vault)?, master_key)?;
-    let vault = ImportedVault::check(vault, &key, last_slot)?;
+    let vault = ImportedVault::check(vault, &importing.options, &key, last_slot)?;
 
-    let mut log = Import::begin(data_dir, &vault, &options)?;
+    let mut log = Import::begin(data_dir, &vault, &importing.options)?;
     for chunk in source.chunks(true) {
         let chunk = chunk?;
         for StoredEntry { leaf, sealed } in &chunk.entries {
@@ -189,17 +185,17 @@ pub fn import(
     let path = export.join(CHECKPOINTS);
     let mut checkpoints = File::open(&path).map_err(|source| ImportError::io(&path, source))?;
     log.finish(&mut checkpoints)?;
-    compare(importing, options, &manifest, &checkpoint)
+    compare(importing, &manifest, &checkpoint)
 }
 
 /// Opens what was written, and compares it with what was exported.
 fn compare(
     importing: &Importing<'_>,
-    options: log::Options,
     manifest: &Manifest,
     checkpoint: &SignedCheckpoint,
 ) -> Result<Imported, ImportError> {
     let data_dir = importing.data_dir;
+    let options = importing.options.clone();
     let (log, _) = Log::open(&data_dir.join("log"), importing.master_key, options)?;
     let tree = checkpoint.tree();
     let hashes = |level, range| log.hashes(level, &range);

@@ -149,3 +149,66 @@ pub(super) fn remove(shared: &Shared, slot: KeySlot, recent: &[u64]) -> Result<u
     )?;
     Ok(u64::try_from(payloads.len())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use crossbeam_channel::unbounded;
+    use state_machine::id::{SessionId, World};
+    use tempfile::TempDir;
+
+    use super::super::options::{Options, RandomError};
+    use super::super::{Log, MasterKey};
+    use super::*;
+
+    #[expect(clippy::unnecessary_wraps, reason = "a random source may fail")]
+    fn random(bytes: &mut [u8]) -> Result<(), RandomError> {
+        crate::system::fill_random(bytes).unwrap();
+        Ok(())
+    }
+
+    fn open(directory: &TempDir) -> Log {
+        let key = "5f2b9c04e17da386f0c4317b8e9256ad08e3d15b7fc96240a1be8d3372f60c59";
+        let options = Options {
+            disk_free_bytes_min: 0,
+            ballast_bytes: 0,
+            ..Options::new(random, crate::system::now)
+        };
+        let path = directory.path().join("log");
+        Log::open(&path, &MasterKey::parse(key).unwrap(), options)
+            .unwrap()
+            .0
+    }
+
+    #[test]
+    fn an_erasure_that_finds_the_disk_full_waits_and_stops_nothing() {
+        let directory = TempDir::new().unwrap();
+        let log = open(&directory);
+        let world = World {
+            livemode: false,
+            account: None,
+        };
+        let name = SubjectName::Session(world, SessionId::parse("vs_1").unwrap());
+        let key = log.shared.keys.key(&name, &log.shared.index).unwrap();
+        key.state().custody.erasure = Some(SequenceNumber(0));
+        let (queue, requests) = bounded(1);
+        let (jobs, wanted) = unbounded();
+        let eraser = Eraser::new(Arc::clone(&log.shared), queue);
+        let eraser = thread::spawn(move || eraser.run(&wanted));
+
+        jobs.send(Job::Erase(Arc::clone(&key))).unwrap();
+        let refused: Request = requests.recv().unwrap();
+        (refused.reply)(Err(AppendError::DiskFull));
+        let again = requests.recv().unwrap();
+        (again.reply)(Ok(Appended {
+            sequence: SequenceNumber(1),
+            duplicate: false,
+        }));
+        jobs.send(Job::End).unwrap();
+        eraser.join().unwrap();
+
+        assert!(log.health().stopped.is_none());
+        assert_eq!(log.shared.keys.vault.erased_through(), 2);
+    }
+}

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use state_machine::id::SequenceNumber;
 
-use super::Options;
 use super::durable::{create_whole, sync_directory};
 use super::journal::{End, Journal, JournalError, create_segment};
 use super::paths::Paths;
@@ -17,8 +16,9 @@ use super::record::{self, GENESIS, Link, put_record};
 use super::segment::{HEADER_BYTES, SegmentHeader};
 use super::unsealer::Unsealer;
 use super::vault::{KeySlot, VaultError};
+use super::{Options, default_origin};
 use crate::transparency::hash::leaf_hash;
-use crate::transparency::key::VerifierKey;
+use crate::transparency::key::{KeyName, NotAKeyName, VerifierKey};
 
 /// How many bytes are made durable at once, about.
 const GROUP_BYTES: usize = 1024 * 1024;
@@ -42,6 +42,12 @@ pub enum ImportError {
         /// The key that signed.
         expected: Box<VerifierKey>,
     },
+    /// The log would be opened under another name.
+    #[error("the export is of the log {0}: set `log.origin` to that, here and where it is served")]
+    OtherOrigin(KeyName),
+    /// The log cannot have a name of its own.
+    #[error(transparent)]
+    Origin(#[from] NotAKeyName),
     /// The vault was copied before keys were made that the log uses.
     #[error(
         "the vault is older than the export: it ends before key slot {named}; give a later copy"
@@ -73,9 +79,11 @@ impl From<JournalError> for ImportError {
 pub struct ImportedVault(Unsealer);
 
 impl ImportedVault {
-    /// Checks a vault against the key that signed, and the last slot that a leaf names.
+    /// Checks a vault against the key that signed, under the name that the log would be opened with, and against the
+    /// last slot that a leaf names.
     pub fn check(
         vault: Unsealer,
+        options: &Options,
         log: &VerifierKey,
         last_slot: Option<KeySlot>,
     ) -> Result<Self, ImportError> {
@@ -86,6 +94,10 @@ impl ImportedVault {
                 expected: Box::new(log.clone()),
             });
         }
+        let origin = options.origin.clone();
+        if origin.map_or_else(|| default_origin(vault.vault().log()), Ok)? != *log.name() {
+            return Err(ImportError::OtherOrigin(log.name().clone()));
+        }
         let end = vault.vault().slots_end()?;
         match last_slot.filter(|named| *named >= end) {
             Some(named) => Err(ImportError::VaultBehind { named: named.0 }),
@@ -95,7 +107,8 @@ impl ImportedVault {
 }
 
 /// A log that is being written.
-pub struct Import {
+pub struct Import<'vault> {
+    vault: &'vault Unsealer,
     /// Where it lies until it is whole.
     unfinished: PathBuf,
     /// Where it belongs.
@@ -107,11 +120,11 @@ pub struct Import {
     link: Link,
 }
 
-impl Import {
+impl<'vault> Import<'vault> {
     /// Begins to write the log of a data directory that is empty, or not there.
     pub fn begin(
         data_dir: &Path,
-        vault: &ImportedVault,
+        vault: &'vault ImportedVault,
         options: &Options,
     ) -> Result<Self, ImportError> {
         fs::create_dir_all(data_dir)?;
@@ -143,8 +156,8 @@ impl Import {
             options.journal_segment_bytes,
             start,
         )?;
-        vault.vault().copy_to(&paths.vault)?;
         Ok(Self {
+            vault,
             unfinished,
             directory: data_dir.join("log"),
             paths,
@@ -170,7 +183,7 @@ impl Import {
         Ok(())
     }
 
-    /// Writes the checkpoints, and gives the log its place.
+    /// Writes the checkpoints, gives the log its place, and the vault its own.
     pub fn finish(mut self, checkpoints: &mut impl Read) -> Result<(), ImportError> {
         if !self.group.is_empty() {
             self.commit()?;
@@ -183,6 +196,9 @@ impl Import {
         // If we stop before this, what is there is no log, and nothing opens it as one that ends too early.
         fs::rename(&self.unfinished, &self.directory)?;
         self.directory.parent().map_or(Ok(()), sync_directory)?;
+        // The vault comes last: one without a log would let another begin, under the key of this one. If we stop before
+        // this, the log does not open, and says that its vault is missing.
+        self.vault.vault().copy_to(&self.paths.vault)?;
         Ok(())
     }
 

@@ -5,15 +5,26 @@ use std::path::Path;
 
 use super::open_error::OpenError;
 
-/// Takes the lock, which is let go of when the file is closed.
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+/// The lock, until it is dropped.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // To close the file would not do: a child process that is being started has a copy of it for a moment, and with it
+        // the lock. If this fails, the lock ends with the last copy.
+        drop(self.0.unlock());
+    }
+}
+
+/// Takes the lock.
+pub(super) fn lock(path: &Path) -> Result<Lock, OpenError> {
     let lock = File::options()
         .write(true)
         .create(true)
         .truncate(false)
         .open(path)?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(Lock(lock)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
             path: path.to_owned(),
         }),

@@ -3,7 +3,7 @@
 //! The journal is the commit point. sled, the index and the head file follow it, and each can be had again
 //! from the others: sled and the index from the journal, the journal's old parts from sled.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
@@ -75,7 +75,7 @@ use index_building::UpToDate;
 use journal::Journal;
 use key_ring::KeyRing;
 use keys::{LogKeys, MasterKey};
-use lock::lock;
+use lock::{Lock, lock};
 pub use open_error::{MissingEntries, OpenError, Repair, Repairs};
 pub use options::{JournalRetention, Options, Random, RandomError};
 use paths::Paths;
@@ -101,7 +101,7 @@ pub struct Log {
     /// The eraser holds the queue too: it is told to end when the log closes.
     erasures: Sender<Job>,
     threads: Vec<JoinHandle<()>>,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Log {
@@ -181,7 +181,7 @@ impl Log {
         (journal, disk_space): (Journal, DiskSpace),
         (feeder, notary): (Feeder, Notary),
         jobs: Vec<Job>,
-        lock: File,
+        lock: Lock,
     ) -> Result<Self, OpenError> {
         let (queue, requests) = bounded(shared.options.queue_entries_max);
         // Bounded by the tail, which lets commits wait when sled is too far behind.

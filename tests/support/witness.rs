@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use avow::system::now_seconds;
 use avow::transparency::add_checkpoint::AddCheckpoint;
 use avow::transparency::checkpoint::SignedCheckpoint;
 use avow::transparency::frontier::Frontier;
@@ -13,6 +14,7 @@ use avow::transparency::key::VerifierKey;
 use avow::transparency::proof::consistency_proof;
 use avow::transparency::signing_key::{CosigningKey, SigningKey};
 use avow::transparency::subtree::head_at;
+use avow::witness::cosigner::{OpenError, Witness};
 
 use super::process::Process;
 
@@ -124,6 +126,11 @@ impl Setting {
             .arg(self.state())
             .args(self.logs.iter().map(|log| format!("--log={log}")));
         command
+    }
+
+    /// Opens the witness in this process.
+    pub(crate) fn open(&self) -> Result<Witness, OpenError> {
+        Witness::open(self.key(), self.logs.clone(), &self.state(), now_seconds)
     }
 
     /// Starts a witness that has to come up.

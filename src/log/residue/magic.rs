@@ -86,7 +86,7 @@ mod tests {
             5,
             edge - 9,
             edge - 1,
-            edge + 3,
+            edge + 7,
             2 * edge - 4,
             2 * edge + 100,
         ];
