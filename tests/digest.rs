@@ -8,7 +8,8 @@ use std::process::Command;
 use avow::log::Log;
 use avow::projections::catch_up::catch_up;
 use avow::projections::digest::ProjectionsDigest;
-use avow::projections::store::Projections;
+use avow::projections::generations::Generations;
+use avow::projections::live::Live;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -25,7 +26,7 @@ const CACHE_BYTES: u64 = 1 << 20;
 const KEYSPACES: [&str; 3] = ["sessions", "users", "listings"];
 
 fn fold(log: &Log, directory: &Path, ends: &[u64]) -> ProjectionsDigest {
-    let (projections, _) = Projections::open(directory, CACHE_BYTES, log).unwrap();
+    let projections = Live::open(directory, CACHE_BYTES, log).unwrap().0.store();
     for end in ends.iter().chain([&u64::MAX]) {
         let entries = |next: SequenceNumber| {
             let left = end.saturating_sub(next.0).try_into().unwrap();
@@ -139,8 +140,13 @@ fn keyspaces(database: &Database) -> [Keyspace; 3] {
     })
 }
 
+fn open_current(directory: &Path) -> Database {
+    let current = Generations::of(directory).current().unwrap();
+    Database::builder(current.unwrap()).open().unwrap()
+}
+
 fn rows(directory: &Path) -> Rows {
-    let database = Database::builder(directory).open().unwrap();
+    let database = open_current(directory);
     let mut rows = Rows::new();
     for (number, keyspace) in keyspaces(&database).iter().enumerate() {
         for row in keyspace.iter() {
@@ -178,15 +184,14 @@ fn a_change_of_any_row_is_another_digest() {
         for change in changes {
             let copied = tempdir().unwrap();
             copy(&directory, copied.path());
-            let database = Database::builder(copied.path()).open().unwrap();
+            let database = open_current(copied.path());
             change(&keyspaces(&database)[*number], key, value);
             drop(database);
 
-            let (projections, afresh) =
-                Projections::open(copied.path(), CACHE_BYTES, &log).unwrap();
+            let (live, afresh) = Live::open(copied.path(), CACHE_BYTES, &log).unwrap();
 
             assert_eq!(afresh, None);
-            assert_ne!(projections.digest().unwrap().digest, whole.digest);
+            assert_ne!(live.store().digest().unwrap().digest, whole.digest);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use avow::log::{Custody, Log};
 use avow::projections::catch_up::catch_up;
-use avow::projections::store::Projections;
+use avow::projections::live::Live;
 use avow::projections::view::SessionFilter;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -27,7 +27,8 @@ const NAMES: [&str; 5] = [
 /// What is projected of a log folded from its first entry on, but for what is decided about payloads; and its leaves.
 fn folded(log: &Log) -> (Vec<String>, Vec<Vec<u8>>) {
     let directory = Home::in_memory();
-    let (projections, _) = Projections::open(&directory.path(), 1 << 20, log).unwrap();
+    let (live, _) = Live::open(&directory.path(), 1 << 20, log).unwrap();
+    let projections = live.store();
     catch_up(&projections, |next| log.entries_from(next), |_, _| {}).unwrap();
     let world = World {
         livemode: false,

@@ -19,6 +19,7 @@ mod erasure_restored;
 mod erasure_steps;
 mod export;
 mod foreign_verifiers;
+mod generations;
 mod import;
 mod killed;
 mod log_append;

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use avow::projections::catch_up::catch_up;
-use avow::projections::store::Projections;
+use avow::projections::generations::Generations;
+use avow::projections::live::Live;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use state_machine::id::SequenceNumber;
 use tempfile::tempdir;
@@ -21,12 +22,12 @@ fn catch_up_ends_where_the_log_ended_when_it_began() {
     let log = home.open();
     append_events(&log, 0..3);
     let directory = home.path().with_file_name("projections");
-    let (projections, _) = Projections::open(&directory, CACHE_BYTES, &log).unwrap();
+    let (live, _) = Live::open(&directory, CACHE_BYTES, &log).unwrap();
     let mut appended = 3;
 
     // Each round makes work for the next one, as a steady load does.
     let cursor = catch_up(
-        &projections,
+        &live.store(),
         |next| log.entries_from(next),
         |_, _| {
             if appended < 20 {
@@ -85,7 +86,8 @@ fn assert_mended(path: &str, damage: impl FnOnce(&Path)) {
     let before = server.read(path);
     drop(server);
 
-    damage(&directory.path().join("projections"));
+    let generations = Generations::of(&directory.path().join("projections"));
+    damage(&generations.current().unwrap().unwrap());
     let damaged = Server::start(directory.path()).get(path);
     let after = Server::start(directory.path()).read(path);
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use avow::cli::simulation::population::Population;
 use avow::cli::simulation::scenario::Delivery as Sent;
 use avow::cli::simulation::scenarios::SCENARIOS;
+use avow::projections::generations::Generations;
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -64,7 +65,8 @@ fn deleting_the_projections_loses_nothing() {
 #[test]
 fn projections_that_cannot_be_opened_are_folded_afresh() {
     let (before, after) = before_and_after(|directory| {
-        for file in fs::read_dir(directory.join("projections")).unwrap() {
+        let generations = Generations::of(&directory.join("projections"));
+        for file in fs::read_dir(generations.current().unwrap().unwrap()).unwrap() {
             let path = file.unwrap().path();
             if path.is_file() {
                 fs::write(path, b"damaged").unwrap();

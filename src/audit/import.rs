@@ -21,7 +21,8 @@ use crate::log::vault::reader::VaultReader;
 use crate::log::{self, Log};
 use crate::projections::catch_up::catch_up;
 use crate::projections::digest::ProjectionsDigest;
-use crate::projections::store::{Projections, REDUCER_VERSION, StoreError};
+use crate::projections::live::Live;
+use crate::projections::store::{REDUCER_VERSION, StoreError};
 use crate::transparency::checkpoint::{SignedCheckpoint, UnauthenticCheckpoint};
 use crate::transparency::hash::TreeHead;
 use crate::transparency::subtree::head_at;
@@ -209,7 +210,7 @@ fn compare(
     }
     let cache_bytes = importing.projections_cache_bytes;
     let directory = data_dir.join("projections");
-    let (projections, _) = Projections::open(&directory, cache_bytes, &log)?;
+    let projections = Live::open(&directory, cache_bytes, &log)?.0.store();
     let sequence = SequenceNumber(manifest.projections.sequence);
     let up_to_digest = |next: SequenceNumber| {
         let left = sequence.0.saturating_sub(next.0);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -15,6 +16,7 @@ use super::source::{Source, SourceError};
 use super::walk::Walk;
 use crate::log::panic_guard;
 use crate::projections::catch_up::catch_up;
+use crate::projections::generations::Generations;
 use crate::projections::store::{Projections, REDUCER_VERSION, StoreError};
 
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
@@ -60,10 +62,10 @@ impl Served {
         if directory.is_in_use() {
             return Self::Nothing("a service has the directory open: audit its URL".to_owned());
         }
-        let projections = directory.path().join("projections");
-        if !projections.is_dir() {
+        let generations = Generations::of(&directory.path().join("projections"));
+        let Ok(Some(projections)) = generations.current() else {
             return Self::Nothing("there are none".to_owned());
-        }
+        };
         // fjall answers some damaged files with a panic.
         let read = panic_guard::catch(|| digest_of_copy(&projections));
         match read {
@@ -131,7 +133,7 @@ fn digest_of_copy(from: &Path) -> Result<Option<Digest>, StoreError> {
     digest_of(&projections).map(Some)
 }
 
-fn digest_of(projections: &Projections) -> Result<Digest, StoreError> {
+fn digest_of(projections: &Arc<Projections>) -> Result<Digest, StoreError> {
     let digest = projections.digest()?;
     Ok(Digest {
         sequence: digest.sequence.0,

@@ -36,7 +36,7 @@ const ROUND_ENTRIES_MAX: usize = 1024;
 /// Of a log, these are the entries up to where it ended at the call. What is appended meanwhile is left to the next call:
 /// whoever waits for this one must not wait for those who come later, however fast they come.
 pub fn catch_up<Entries: Iterator<Item = Result<Arc<LogEntry>, ReadError>>>(
-    projections: &Projections,
+    projections: &Arc<Projections>,
     entries_from: impl FnOnce(SequenceNumber) -> Entries,
     mut touched: impl FnMut(&World, UserTag),
 ) -> Result<SequenceNumber, StoreError> {
@@ -73,7 +73,7 @@ pub fn catch_up<Entries: Iterator<Item = Result<Arc<LogEntry>, ReadError>>>(
 
 /// The records that one batch changes.
 struct Round<'view> {
-    view: &'view View<'view>,
+    view: &'view View,
     sessions: BTreeMap<(World, SessionId), Changed<SessionRecord>>,
     strays: Rows, // anomalies of entries that belong to no session
 }

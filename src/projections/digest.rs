@@ -3,6 +3,7 @@
 //! What two equal folds may differ in is left out: by what the cursor knows its log again, and marks of damage.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError};
 
 use fjall::{Keyspace, Readable};
 use sha2::{Digest, Sha256};
@@ -28,7 +29,7 @@ impl fmt::Display for ProjectionsDigest {
     }
 }
 
-impl View<'_> {
+impl View {
     /// Returns the digest of the projections as they stood at the view's moment. Reads all of them.
     pub fn digest(&self) -> Result<ProjectionsDigest, StoreError> {
         let sequence = self.cursor()?.next;
@@ -54,9 +55,19 @@ impl View<'_> {
 }
 
 impl Projections {
-    /// Returns the digest of the projections as they stand.
-    pub fn digest(&self) -> Result<ProjectionsDigest, StoreError> {
-        self.view().digest()
+    /// Returns the digest of the projections as they stood at some moment since the call. Reads all of them, unless
+    /// nothing was folded since it did so last.
+    pub fn digest(self: &Arc<Self>) -> Result<ProjectionsDigest, StoreError> {
+        let asked_at = self.cursor()?.next;
+        let latest = self.latest_digest.lock();
+        let mut latest = latest.unwrap_or_else(PoisonError::into_inner);
+        // Whoever waited here while another was at it takes what that came to.
+        if let Some(latest) = latest.filter(|latest| latest.sequence >= asked_at) {
+            return Ok(latest);
+        }
+        let digest = self.view().digest()?;
+        *latest = Some(digest);
+        Ok(digest)
     }
 
     /// Returns what is folded from the log, and nothing but that, by name.

@@ -1,5 +1,7 @@
 //! The keys of the store: big-endian and prefixed by world, so that order of bytes is order of meaning.
 
+use std::ops::Bound;
+
 use state_machine::id::{SessionId, UserTag, World};
 use state_machine::time::Timestamp;
 use state_machine::transition::StateName;
@@ -30,6 +32,18 @@ pub(super) fn user(of: &World, tag: UserTag) -> Vec<u8> {
     let mut key = world(of);
     key.extend_from_slice(&tag.0);
     key
+}
+
+/// Returns the first key that no longer starts with `prefix`.
+pub(super) fn end_of(prefix: &[u8]) -> Bound<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            return Bound::Excluded(end);
+        }
+    }
+    Bound::Unbounded
 }
 
 /// Appends a text of at most 255 bytes with its length before it, so that none is a prefix of another.

@@ -6,8 +6,10 @@
 
 pub mod catch_up;
 pub mod digest;
+pub mod generations;
 mod key;
 pub mod listing;
+pub mod live;
 pub mod record;
 pub mod store;
 pub mod stored;

@@ -1,17 +1,20 @@
-//! The store of the projections: fjall under `projections/`, untrusted and disposable.
+//! One store of projections: a fjall database, untrusted and disposable.
 //!
-//! Written in one batch with the cursor, never synced: what a power cut takes is folded again from the log. Start-up
-//! keeps it only if this version folded it, from this very log; otherwise it starts afresh.
+//! Written in one batch with the cursor, never synced while it is live: what a power cut takes is folded again from the
+//! log. Start-up keeps it only if this version folded it, from this very log; otherwise it starts afresh.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use state_machine::id::SequenceNumber;
 
+use super::digest::ProjectionsDigest;
 use super::stored::DamagedRecord;
 use super::view::View;
-use crate::log::panic_guard;
 use crate::log::{Log, ReadError};
 
 /// The version of the fold and of everything stored; another one in the store means folding the log again.
@@ -101,60 +104,77 @@ impl Cursor {
     }
 }
 
-/// The projections. Cheap to read from any thread; written by `catch_up` alone.
+/// One store of projections. Cheap to read from any thread; written by `catch_up` alone.
 pub struct Projections {
     pub(super) database: Database,
     pub(super) sessions: Keyspace,
     pub(super) users: Keyspace,
     pub(super) listings: Keyspace,
     pub(super) meta: Keyspace,
+    /// The digest that was asked for last; held by whoever makes another.
+    pub(super) latest_digest: Mutex<Option<ProjectionsDigest>>,
+    // The last field, which is dropped last: nothing is removed before the database is closed.
+    home: Home,
+}
+
+/// Where a store lies.
+struct Home {
+    path: PathBuf,
+    is_retired: AtomicBool,
 }
 
 impl Projections {
-    /// Opens the projections of a log, or starts them afresh and says why.
-    pub fn open(
-        directory: &Path,
-        cache_bytes: u64,
-        log: &Log,
-    ) -> Result<(Self, Option<StartedAfresh>), StoreError> {
-        let is_new = !directory.exists();
-        // fjall answers some damaged files with a panic; what it then leaves half made goes with its directory.
-        let reason = match panic_guard::catch(|| Self::open_as_is(directory, cache_bytes)) {
-            Ok(Ok(projections)) if is_new => {
-                projections
-                    .meta
-                    .insert(VERSION, REDUCER_VERSION.to_be_bytes())?;
-                return Ok((projections, None));
-            }
-            Ok(Ok(projections)) => match projections.reason_to_start_afresh(log) {
-                Ok(None) => return Ok((projections, None)),
-                Ok(Some(reason)) => reason,
-                Err(_) => StartedAfresh::Unopenable,
-            },
-            Ok(Err(error)) if is_new => return Err(error),
-            Ok(Err(_)) | Err(_) => StartedAfresh::Unopenable,
-        };
-        fs::remove_dir_all(directory)?;
-        let (projections, _) = Self::open(directory, cache_bytes, log)?;
-        Ok((projections, Some(reason)))
+    /// Makes an empty store.
+    pub(super) fn create(path: &Path, cache_bytes: u64) -> Result<Arc<Self>, StoreError> {
+        let projections = Self::open_as_is(path, cache_bytes)?;
+        projections
+            .meta
+            .insert(VERSION, REDUCER_VERSION.to_be_bytes())?;
+        Ok(projections)
     }
 
-    /// Opens the projections in a directory as they are, of whichever log; empty ones if there is nothing.
-    pub fn open_as_is(directory: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        let database = Database::builder(directory)
-            .cache_size(cache_bytes)
-            .open()?;
+    /// Opens the store in a directory as it is, of whichever log; an empty one if there is nothing.
+    pub fn open_as_is(path: &Path, cache_bytes: u64) -> Result<Arc<Self>, StoreError> {
+        let database = Database::builder(path).cache_size(cache_bytes).open()?;
         let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
-        Ok(Self {
+        Ok(Arc::new(Self {
             sessions: keyspace("sessions")?,
             users: keyspace("users")?,
             listings: keyspace("listings")?,
             meta: keyspace("meta")?,
             database,
-        })
+            latest_digest: Mutex::new(None),
+            home: Home {
+                path: path.to_owned(),
+                is_retired: AtomicBool::new(false),
+            },
+        }))
     }
 
-    fn reason_to_start_afresh(&self, log: &Log) -> Result<Option<StartedAfresh>, StoreError> {
+    pub(super) fn path(&self) -> &Path {
+        &self.home.path
+    }
+
+    /// Has the directory removed once nobody holds the store any more.
+    pub(super) fn retire(&self) {
+        self.home.is_retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the directory stay.
+    pub(super) fn keep(&self) {
+        self.home.is_retired.store(false, Ordering::Relaxed);
+    }
+
+    /// Makes durable what was written so far.
+    pub(super) fn make_durable(&self) -> Result<(), StoreError> {
+        Ok(self.database.persist(PersistMode::SyncAll)?)
+    }
+
+    /// Returns why the store is not to be believed, if it is not.
+    pub(super) fn reason_to_start_afresh(
+        self: &Arc<Self>,
+        log: &Log,
+    ) -> Result<Option<StartedAfresh>, StoreError> {
         if !self.is_of_this_reducer()? {
             return Ok(Some(StartedAfresh::OtherReducer));
         }
@@ -180,7 +200,7 @@ impl Projections {
     }
 
     /// Returns how far the log is folded.
-    pub fn cursor(&self) -> Result<Cursor, StoreError> {
+    pub fn cursor(self: &Arc<Self>) -> Result<Cursor, StoreError> {
         self.view().cursor()
     }
 
@@ -209,8 +229,20 @@ impl Projections {
     }
 
     /// Returns a view in which nothing moves while it is read.
-    pub fn view(&self) -> View<'_> {
-        View::new(self)
+    pub fn view(self: &Arc<Self>) -> View {
+        View::new(Arc::clone(self))
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if self.is_retired.load(Ordering::Relaxed) {
+            let path = std::mem::take(&mut self.path);
+            let remove = move || drop(fs::remove_dir_all(path));
+            // Not on the thread of a reader, for whom that may take too long. If it does not happen, or not whole, the
+            // next start finds a leftover.
+            drop(thread::Builder::new().name("remover".into()).spawn(remove));
+        }
     }
 }
 

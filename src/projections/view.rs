@@ -1,6 +1,7 @@
 //! Reading: records and pages, in a view in which nothing moves while it is read. Never waits for the writer.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use fjall::{Keyspace, Readable, Snapshot};
 use state_machine::id::{SequenceNumber, SessionId, UserTag, World};
@@ -15,9 +16,10 @@ use super::store::{CURSOR, Cursor, Projections, StoreError};
 use super::stored::DamagedRecord;
 
 /// The projections as they stood at one moment.
-pub struct View<'projections> {
-    pub(super) projections: &'projections Projections,
+pub struct View {
     pub(super) snapshot: Snapshot,
+    /// Held, so that they are there for as long as they are read, whatever has taken their place.
+    pub(super) projections: Arc<Projections>,
 }
 
 /// Where a page begins or ends, exclusively. What lies before a position is read backwards.
@@ -59,11 +61,11 @@ pub struct SessionFilter {
 /// The items of a listing, in order, read as they are asked for.
 pub type Items<'view, T> = Box<dyn Iterator<Item = Result<T, StoreError>> + 'view>;
 
-impl<'projections> View<'projections> {
-    pub(super) fn new(projections: &'projections Projections) -> Self {
+impl View {
+    pub(super) fn new(projections: Arc<Projections>) -> Self {
         Self {
-            projections,
             snapshot: projections.database.snapshot(),
+            projections,
         }
     }
 
@@ -261,7 +263,7 @@ impl<'projections> View<'projections> {
         };
         let range = |low, high| self.snapshot.range::<Vec<u8>, _>(keyspace, (low, high));
         match position {
-            None => Box::new(range(Bound::Included(first), end_of(prefix)).map(own)),
+            None => Box::new(range(Bound::Included(first), key::end_of(prefix)).map(own)),
             Some(Position::After(place)) => {
                 let after = under(&place);
                 let low = if after < first {
@@ -269,7 +271,7 @@ impl<'projections> View<'projections> {
                 } else {
                     Bound::Excluded(after)
                 };
-                Box::new(range(low, end_of(prefix)).map(own))
+                Box::new(range(low, key::end_of(prefix)).map(own))
             }
             Some(Position::Before(place)) => {
                 let high = under(&place);
@@ -284,16 +286,4 @@ impl<'projections> View<'projections> {
             }
         }
     }
-}
-
-/// Returns the first key that no longer starts with `prefix`.
-fn end_of(prefix: &[u8]) -> Bound<Vec<u8>> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if let Some(next) = last.checked_add(1) {
-            end.push(next);
-            return Bound::Excluded(end);
-        }
-    }
-    Bound::Unbounded
 }

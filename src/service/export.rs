@@ -1,7 +1,6 @@
 //! What an export takes of the service: the digest of the projections, the checkpoints, and the log's word for it.
 
 use std::io;
-use std::sync::PoisonError;
 
 use super::Service;
 use super::read::ReadError;
@@ -14,15 +13,8 @@ impl Service {
     /// Returns the digest of the projections as they stood at some moment since the call. Reads all of them, unless
     /// nothing was folded since it did so last.
     pub fn digest(&self) -> Result<ProjectionsDigest, ReadError> {
-        let asked_at = self.view()?.cursor()?.next;
-        let mut latest = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever waited here while another was at it takes what that came to.
-        if let Some(latest) = latest.filter(|latest| latest.sequence >= asked_at) {
-            return Ok(latest);
-        }
-        let digest = self.projections.digest()?;
-        *latest = Some(digest);
-        Ok(digest)
+        self.ready()?;
+        Ok(self.projections.store().digest()?)
     }
 
     /// Returns the checkpoints that were signed up to a size, in order.

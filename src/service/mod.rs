@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! delivery → authenticate → decode → Log::append → fold (the projector's thread) → answer
-//! question → Projections::view → project → Standing::of → decide(now) → answer
+//! question → Live::view → project → Standing::of → decide(now) → answer
 //! ```
 
 mod cache;
@@ -16,7 +16,7 @@ pub mod sessions;
 pub mod users;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use state_machine::id::SequenceNumber;
 use state_machine::retry::policy::Policy;
@@ -24,8 +24,8 @@ use state_machine::retry::policy::Policy;
 use crate::log::keys::MasterKey;
 use crate::log::vault::file_system::in_place_warning;
 use crate::log::{self, AppendError, Appended, Log, PrepareError, Prepared};
-use crate::projections::digest::ProjectionsDigest;
-use crate::projections::store::{Projections, StoreError};
+use crate::projections::live::Live;
+use crate::projections::store::StoreError;
 use crate::stripe::decode::{Decoded, decode};
 use crate::stripe::secret::Secrets;
 use crate::stripe::signature::{AuthenticationError, Delivery, authenticate};
@@ -130,10 +130,8 @@ pub struct Service {
     // Dropping the projector waits until the log has answered what it accepted, then ends the log's last reference.
     projector: Projector,
     log: Arc<Log>,
-    projections: Arc<Projections>,
+    projections: Arc<Live>,
     users: Arc<UserCache>,
-    /// The digest that was asked for last; held by whoever makes another.
-    digest: Mutex<Option<ProjectionsDigest>>,
     secrets: Secrets,
     tolerance_seconds: u32,
     user_reference_sources: Vec<UserReferenceSource>,
@@ -152,7 +150,7 @@ impl Service {
             &options.master_key,
             options.log.clone(),
         )?;
-        let (projections, started_afresh) = Projections::open(
+        let (projections, started_afresh) = Live::open(
             &directory.join("projections"),
             options.projections_cache_bytes,
             &log,
@@ -176,7 +174,6 @@ impl Service {
             projector,
             projections,
             users,
-            digest: Mutex::new(None),
             secrets: options.secrets,
             tolerance_seconds: options.tolerance_seconds,
             user_reference_sources: options.user_reference_sources,

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use super::cache::UserCache;
 use crate::log::Log;
 use crate::projections::catch_up::catch_up;
-use crate::projections::store::{Projections, StoreError};
+use crate::projections::live::Live;
+use crate::projections::store::StoreError;
 
 /// How long a failed fold waits for the next try.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -85,7 +86,7 @@ impl Projector {
     /// Starts the thread, which catches up first.
     pub(super) fn start(
         log: Arc<Log>,
-        projections: Arc<Projections>,
+        projections: Arc<Live>,
         users: Arc<UserCache>,
     ) -> io::Result<Self> {
         let (sender, receiver) = unbounded();
@@ -95,7 +96,7 @@ impl Projector {
             .spawn(move || {
                 let forget = |world: &World, tag| users.forget(&(world.clone(), tag));
                 run_guarded(&receiver, &publish, || {
-                    catch_up(&projections, |next| log.entries_from(next), forget)
+                    catch_up(&projections.store(), |next| log.entries_from(next), forget)
                 });
             })?;
         Ok(Self {

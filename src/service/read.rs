@@ -58,7 +58,7 @@ impl Service {
     }
 
     /// Returns the projections as they stand, once start-up has caught up.
-    pub(super) fn view(&self) -> Result<View<'_>, ReadError> {
+    pub(super) fn view(&self) -> Result<View, ReadError> {
         self.ready()?;
         Ok(self.projections.view())
     }

@@ -163,7 +163,7 @@ impl Service {
 }
 
 fn sessions_of(
-    view: &View<'_>,
+    view: &View,
     world: &World,
     tag: UserTag,
 ) -> Result<Arc<[SessionAnswer]>, ReadError> {
