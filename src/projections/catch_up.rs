@@ -8,24 +8,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fjall::OwnedWriteBatch;
-use state_machine::history::{Arrival, Recorded};
 use state_machine::id::{SequenceNumber, SessionId, UserTag, World};
 use state_machine::session::project;
-use state_machine::time::Timestamp;
 use state_machine::transition::StateName;
-use state_machine::user::Standing;
+use state_machine::user::current_of;
 
 use super::key;
-use super::listing::{self, ListedAnomaly, Rows, rule};
-use super::record::{SessionRecord, Unfolded, UserRecord, WhyUnfolded};
+use super::listing::{self, ListedAnomaly, Rows};
+use super::record::{SessionRecord, UserRecord};
 use super::store::{Projections, StoreError};
+use super::take_in::{Concern, concern, damaged};
 use super::view::View;
 use crate::log::ReadError;
-use crate::log::entry::{
-    Entry as LogEntry, ErasureDoneFact, ErasureFact, Fact, Leaf, SessionFact, SubjectName,
-    UnreadableFact,
-};
-use crate::stripe::decode::EventForm;
+use crate::log::entry::{Entry as LogEntry, Leaf};
 
 /// How many entries one batch may cover: it bounds the memory of a rebuild.
 const ROUND_ENTRIES_MAX: usize = 1024;
@@ -86,82 +81,17 @@ struct Changed<R> {
 
 impl Round<'_> {
     fn take_in(&mut self, leaf: &Leaf) -> Result<(), StoreError> {
-        let arrival = Arrival {
-            sequence: leaf.sequence,
-            received_at: leaf.received_at,
-        };
-        match &leaf.fact {
-            Fact::Event(fact) => match fact.form {
-                EventForm::Snapshot => {
-                    let recorded = Recorded {
-                        event: fact.event.clone(),
-                        arrival,
-                    };
-                    self.session(&fact.world, &fact.session)?
-                        .history
-                        .insert(recorded);
-                }
-                EventForm::Thin => self.take_in_unfolded(fact, WhyUnfolded::Thin, arrival)?,
-            },
-            Fact::Conflict(fact) => {
-                self.take_in_unfolded(fact, WhyUnfolded::Conflict, arrival)?;
-            }
-            Fact::Unreadable(UnreadableFact { unreadable, .. }) => {
-                self.take_in_stray(&ListedAnomaly {
-                    sequence: leaf.sequence,
-                    rule: [rule::UNREADABLE_PREFIX, unreadable.reason.as_str()].concat(),
-                    event: unreadable.event.clone(),
-                    session: None,
-                    at: Timestamp(leaf.received_at.0.div_euclid(1000)),
-                });
-            }
-            Fact::Erasure(ErasureFact { subject, .. })
-            | Fact::ErasureDone(ErasureDoneFact { subject, .. })
-            | Fact::Hold(subject)
-            | Fact::Release(subject) => self.take_in_custody(leaf, &subject.name)?,
+        match concern(leaf) {
+            Concern::Session(world, id) => self.session(world, id)?.take_in(leaf),
+            Concern::Stray(anomaly) => self.take_in_stray(&anomaly),
+            Concern::Nothing => {}
         }
         Ok(())
     }
 
-    fn take_in_custody(&mut self, leaf: &Leaf, subject: &SubjectName) -> Result<(), StoreError> {
-        match subject {
-            SubjectName::Session(world, id) => {
-                let record = self.session(world, id)?;
-                record.custody = record.custody.after(leaf.sequence, &leaf.fact);
-            }
-            // Nothing is projected of a body that could not be read.
-            SubjectName::Entry(_) => {}
-        }
-        Ok(())
-    }
-
-    fn take_in_unfolded(
-        &mut self,
-        fact: &SessionFact,
-        why: WhyUnfolded,
-        arrival: Arrival,
-    ) -> Result<(), StoreError> {
-        let (event, at) = (fact.event.id.clone(), fact.event.created);
-        self.session(&fact.world, &fact.session)?
-            .insert_unfolded(Unfolded {
-                why,
-                event,
-                at,
-                arrival,
-            });
-        Ok(())
-    }
-
-    /// Keeps an entry that is damaged on disk as an anomaly: one poisoned entry must not stop the fold.
     fn take_in_damaged(&mut self, error: &ReadError) {
         tracing::error!(entry.sequence = error.sequence.0, %error, "an entry is not folded");
-        self.take_in_stray(&ListedAnomaly {
-            sequence: error.sequence,
-            rule: rule::DAMAGED_ENTRY.to_owned(),
-            event: None,
-            session: None,
-            at: Timestamp(0),
-        });
+        self.take_in_stray(&damaged(error.sequence));
     }
 
     fn take_in_stray(&mut self, anomaly: &ListedAnomaly) {
@@ -225,16 +155,15 @@ impl Round<'_> {
 
     /// Returns the status of a user's standing, or `None` for one who has lost every session to other users.
     fn status_of(&self, world: &World, user: &UserRecord) -> Result<Option<StateName>, StoreError> {
-        let mut sessions = Vec::with_capacity(user.sessions.len());
+        let mut outlines = Vec::with_capacity(user.sessions.len());
         for id in &user.sessions {
             let session = match self.sessions.get(&(world.clone(), id.clone())) {
                 Some(record) => project(&record.after.history),
                 None => project(&self.view.session(world, id)?.unwrap_or_default().history),
             };
-            sessions.push((id, session));
+            outlines.push((id, session.outline()));
         }
-        let standing = Standing::of(sessions.iter().map(|(id, session)| (*id, session)), []);
-        Ok(standing.current().map(|_| standing.status()))
+        Ok(current_of(outlines).map(|(_, current)| current.state))
     }
 }
 

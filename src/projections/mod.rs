@@ -13,4 +13,5 @@ pub mod live;
 pub mod record;
 pub mod store;
 pub mod stored;
+mod take_in;
 pub mod view;

@@ -8,6 +8,45 @@ use crate::session::Session;
 use crate::time::Timestamp;
 use crate::transition::{LastErrorAt, StateName};
 
+/// What of a session decides whether it speaks for its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outline {
+    /// Its state.
+    pub state: StateName,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// When it was created.
+    pub created: Timestamp,
+}
+
+impl Session {
+    /// Returns what decides whether this session speaks for its user.
+    pub fn outline(&self) -> Outline {
+        Outline {
+            state: self.state.name(),
+            since: self.state.since(),
+            created: self.created,
+        }
+    }
+}
+
+/// Returns which of a user's sessions speaks for the user: the latest verified one, else the latest in processing, else
+/// the most recently created. One that has no state never does.
+pub fn current_of<'sessions>(
+    sessions: impl IntoIterator<Item = (&'sessions SessionId, Outline)>,
+) -> Option<(&'sessions SessionId, Outline)> {
+    let precedence = |outline: &Outline| match outline.state {
+        StateName::Verified => (2, outline.since),
+        StateName::Processing => (1, outline.since),
+        StateName::RequiresInput | StateName::Canceled | StateName::Redacted => (0, None),
+        StateName::Unseen => (0, None),
+    };
+    sessions
+        .into_iter()
+        .filter(|(_, outline)| outline.state != StateName::Unseen)
+        .max_by_key(|(id, outline)| (precedence(outline), outline.created, *id))
+}
+
 /// A user's sessions and overrides, and which session speaks for them.
 #[derive(Debug, Clone)]
 pub struct Standing<'sessions> {
@@ -36,12 +75,12 @@ impl<'sessions> Standing<'sessions> {
         }
     }
 
-    /// Returns the session that speaks for the user: the latest verified one, else the latest in processing, else
-    /// the most recently created. `None` only for a user without sessions.
+    /// Returns the session that speaks for the user. `None` only for a user without sessions.
     pub fn current(&self) -> Option<(&'sessions SessionId, &'sessions Session)> {
-        (self.latest_in(StateName::Verified))
-            .or_else(|| self.latest_in(StateName::Processing))
-            .or_else(|| self.sessions.first().copied())
+        let outlines = (self.sessions.iter()).map(|(id, session)| (*id, session.outline()));
+        let (current, _) = current_of(outlines)?;
+        let is_current = |(id, _): &&(&SessionId, &Session)| *id == current;
+        self.sessions.iter().find(is_current).copied()
     }
 
     /// Returns the user's status, which is that of the current session.
@@ -76,16 +115,6 @@ impl<'sessions> Standing<'sessions> {
     pub fn is_reversed(&self) -> bool {
         self.status() != StateName::Verified
             && self.sessions.iter().any(|(_, session)| session.reversed)
-    }
-
-    fn latest_in(&self, name: StateName) -> Option<(&'sessions SessionId, &'sessions Session)> {
-        let in_state = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.state.name() == name);
-        in_state
-            .copied()
-            .max_by_key(|(id, session)| (session.state.since(), session.created, *id))
     }
 
     fn count(&self, of: impl Fn(&Session) -> usize) -> u32 {
