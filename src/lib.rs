@@ -12,6 +12,7 @@
     )
 )]
 
+pub mod access;
 pub mod audit;
 pub mod cli;
 pub mod config;

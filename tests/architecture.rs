@@ -8,9 +8,10 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The top-level modules of `src/`, from the lowest floor to the highest; a floor may name itself and those before
 /// it. The command line stands above the server because it starts one.
-const FLOORS: [&str; 12] = [
+const FLOORS: [&str; 13] = [
     "stripe",
     "transparency",
+    "access",
     "log",
     "projections",
     "service",

@@ -18,7 +18,7 @@ const SECRET: &str = "whsec_0123456789abcdef";
 
 #[test]
 fn the_help_texts_are_the_manual() {
-    // `for c in serve config keys "keys generate" "keys rotate" erase hold release doctor digest export import replay audit "audit verify" simulate demo witness "witness serve" "witness vkey"; do cargo run -q -- $c --help > "tests/fixtures/help/$c.txt"; done`
+    // `for c in serve config keys "keys generate" "keys rotate" tokens "tokens create" "tokens list" "tokens revoke" erase hold release doctor digest export import replay audit "audit verify" simulate demo witness "witness serve" "witness vkey"; do cargo run -q -- $c --help > "tests/fixtures/help/$c.txt"; done`
     // writes them, and `cargo run -q -- --help > tests/fixtures/help/avow.txt`.
     let rows = [
         ("", include_str!("fixtures/help/avow.txt")),
@@ -30,6 +30,16 @@ fn the_help_texts_are_the_manual() {
             include_str!("fixtures/help/keys generate.txt"),
         ),
         ("keys rotate", include_str!("fixtures/help/keys rotate.txt")),
+        ("tokens", include_str!("fixtures/help/tokens.txt")),
+        (
+            "tokens create",
+            include_str!("fixtures/help/tokens create.txt"),
+        ),
+        ("tokens list", include_str!("fixtures/help/tokens list.txt")),
+        (
+            "tokens revoke",
+            include_str!("fixtures/help/tokens revoke.txt"),
+        ),
         ("erase", include_str!("fixtures/help/erase.txt")),
         ("hold", include_str!("fixtures/help/hold.txt")),
         ("release", include_str!("fixtures/help/release.txt")),

@@ -174,7 +174,8 @@ fn a_refusal_names_the_setting_and_its_bounds_and_says_what_to_do() {
         (file("[retries]\nattempts_max = 5"), "avow.toml sets `retries`, which is no setting; `avow config --reference` lists them all"),
         (file("listen = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\""), "avow.toml is not valid TOML at line 2: duplicate key"),
         (set(&["http.list_limit_default=101"]), "`http.list_limit_default` is 101, more than `http.list_limit_max` with 100; lower the one or raise the other"),
-        (set(&["listen=0.0.0.0:80"]), "`listen` is 0.0.0.0:80, which other machines reach, and whoever reaches it reads every user's standing; give a loopback address such as 127.0.0.1:8790, or set `allow_unauthenticated_network = true` if something in front lets nobody but your own services through"),
+        (set(&["listen=0.0.0.0:80"]), "`listen` is 0.0.0.0:80, which other machines reach, and there are no access tokens: whoever reaches it reads every user's standing; make a token with `avow tokens create`, give a loopback address such as 127.0.0.1:8790, or set `allow_unauthenticated_network = true` if something in front lets nobody but your own services through"),
+        (set(&["access.tokens_file=none"]), "the file that `access.tokens_file` names is not there; `avow tokens create` makes it"),
         (set(&[]), "no data directory is set; give `--data-dir DIR`, AVOW_DATA_DIR, or `data_dir` in the file"),
     ];
     for (given, sentence) in rows {
@@ -270,14 +271,28 @@ fn a_master_key_inside_the_data_directory_is_refused_by_whatever_way_it_is_named
 
 #[test]
 fn the_network_is_served_only_when_its_danger_was_accepted() {
-    let accepted = set(&["listen=0.0.0.0:80", "allow_unauthenticated_network=true"]).settings();
+    let serves = |settings: &[&str]| {
+        let secrets = [
+            ("AVOW_DATA_DIR", "no such directory"),
+            ("AVOW_MASTER_KEY", MASTER_KEY),
+            ("AVOW_WEBHOOK_SECRETS", SECRETS),
+        ];
+        let given = Given {
+            set: settings.to_vec(),
+            ..environment(&secrets)
+        };
+        given.read(Configuration::load).is_ok()
+    };
 
-    assert_eq!(accepted.unwrap().server.listen.to_string(), "0.0.0.0:80");
+    assert!(serves(&[
+        "listen=0.0.0.0:80",
+        "allow_unauthenticated_network=true"
+    ]));
     for loopback in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:8790"] {
-        assert!(
-            set(&[&format!("listen={loopback}")]).settings().is_ok(),
-            "{loopback}"
-        );
+        assert!(serves(&[&format!("listen={loopback}")]), "{loopback}");
+    }
+    for network in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80"] {
+        assert!(!serves(&[&format!("listen={network}")]), "{network}");
     }
 }
 

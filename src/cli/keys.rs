@@ -117,7 +117,7 @@ fn rotate(rotate: &Rotate) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_new(path: &Path, key: &str) -> std::io::Result<()> {
+pub(super) fn write_new(path: &Path, key: &str) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

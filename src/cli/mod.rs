@@ -10,12 +10,15 @@ mod custody;
 mod demo;
 mod digest;
 mod doctor;
+mod expiry;
 mod export;
 mod import;
 mod keys;
 mod opened;
 mod output;
 mod progress;
+mod reload;
+mod reloaded;
 mod replay;
 mod serve;
 mod server;
@@ -23,6 +26,7 @@ mod signal;
 mod simulate;
 pub mod simulation;
 mod sources;
+mod tokens;
 mod trace;
 mod witness;
 
@@ -45,6 +49,7 @@ enum Command {
     Serve(serve::Arguments),
     Config(config::Arguments),
     Keys(keys::Arguments),
+    Tokens(tokens::Arguments),
     Erase(custody::Erase),
     Hold(custody::Hold),
     Release(custody::Release),
@@ -99,6 +104,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
+        Command::Tokens(arguments) => tokens::run(&arguments),
         Command::Erase(arguments) => custody::erase(&arguments),
         Command::Hold(arguments) => custody::hold(&arguments),
         Command::Release(arguments) => custody::release(&arguments),

@@ -15,8 +15,8 @@ pub(super) fn open(configuration: Configuration, advice: &str) -> anyhow::Result
         settings,
         data_dir,
         webhook_secrets,
-        witnesses: _,
         master_key,
+        ..
     } = configuration;
     let shown = data_dir.display();
     if !data_dir.join("log").is_dir() {

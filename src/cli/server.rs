@@ -7,8 +7,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::dev::Server;
+use actix_web::rt::{System, SystemRunner};
 use anyhow::Context;
 
+use super::reload::{self, Part};
+use super::reloaded;
+use super::signal::HangUps;
 use crate::config::Configuration;
 use crate::service::Service;
 use crate::witness::submitter::Submitter;
@@ -21,13 +25,25 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
     started: impl FnOnce(SocketAddr) -> io::Result<()>,
     stop: impl FnOnce() -> io::Result<Stopped>,
 ) -> anyhow::Result<()> {
+    let runner = System::new();
+    // Before the data are opened, which may take a while: until then SIGHUP would end the process.
+    let hang_ups = runner.block_on(async { HangUps::listen() })?;
     let Configuration {
         settings,
         data_dir,
         webhook_secrets,
         master_key,
+        tokens,
         witnesses,
     } = configuration;
+    let admission = Arc::new(settings.admission(tokens));
+    if !admission.has_register() {
+        tracing::info!(
+            listen = %settings.server.listen,
+            "there are no access tokens: whoever reaches this address is admitted to everything; \
+             `avow tokens create` makes one"
+        );
+    }
     let options = settings.service_options(
         webhook_secrets,
         master_key,
@@ -46,13 +62,27 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
         .transpose()
         .context("the witnesses cannot be asked")?;
 
+    let parts: Vec<Part> = reloaded::tokens(&settings, &admission)
+        .into_iter()
+        .collect();
+    let options = http::Options {
+        admission,
+        ..settings.http_options(system::now)
+    };
     serve(
+        &runner,
         settings.server.listen,
-        |listener| http::serve(&service, &settings.http_options(system::now), listener),
+        |listener| http::serve(&service, &options, listener),
         async {
-            match submitter {
-                Some(submitter) => submitter.run().await,
-                None => pending().await,
+            let witnessing = async {
+                match submitter {
+                    Some(submitter) => submitter.run().await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                never = witnessing => never,
+                never = reload::run(parts, hang_ups) => never,
             }
         },
         started,
@@ -63,6 +93,7 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
 
 /// Serves on an address, with `beside` running, until what `stop` returns has ended; open requests then end.
 pub(super) fn serve<Stopped: Future<Output = ()>>(
+    runner: &SystemRunner,
     listen: SocketAddr,
     server: impl FnOnce(TcpListener) -> io::Result<Server>,
     beside: impl Future<Output = Infallible>,
@@ -72,7 +103,7 @@ pub(super) fn serve<Stopped: Future<Output = ()>>(
     let listener =
         TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
-    actix_web::rt::System::new().block_on(async {
+    runner.block_on(async {
         let stopped = stop()?;
         let server = server(listener)?;
         let handle = server.handle();

@@ -1,4 +1,4 @@
-//! The wish to stop: SIGINT (Ctrl-C) or SIGTERM.
+//! What the process is asked by signals: to stop (SIGINT, which is Ctrl-C, or SIGTERM), or to take files anew (SIGHUP).
 
 use std::io;
 
@@ -23,4 +23,22 @@ pub(super) fn stop() -> io::Result<impl Future<Output = ()>> {
     Ok(async move {
         interrupt.recv().await;
     })
+}
+
+/// The wishes that files be taken anew.
+pub(super) struct HangUps(tokio::signal::unix::Signal);
+
+impl HangUps {
+    /// Listens from this call on: before it, SIGHUP ends the process.
+    pub(super) fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use actix_web::rt::System;
 use clap::{Args, Subcommand};
 
 use super::{Verdict, output, server, signal, trace};
@@ -96,6 +97,7 @@ impl Serve {
             system::now_seconds,
         )?;
         server::serve(
+            &System::new(),
             self.listen,
             |listener| serve(Arc::new(witness), listener),
             pending(),

@@ -68,14 +68,18 @@ pub enum ConfigurationError {
     },
     /// An address that other machines reach, while nothing authenticates them.
     #[error(
-        "`listen` is {listen}, which other machines reach, and whoever reaches it reads every user's standing; \
-         give a loopback address such as 127.0.0.1:8790, or set `allow_unauthenticated_network = true` \
-         if something in front lets nobody but your own services through"
+        "`listen` is {listen}, which other machines reach, and there are no access tokens: whoever reaches it reads \
+         every user's standing; make a token with `avow tokens create`, give a loopback address such as \
+         127.0.0.1:8790, or set `allow_unauthenticated_network = true` if something in front lets nobody but your \
+         own services through"
     )]
     UnauthenticatedNetwork {
         /// The address.
         listen: SocketAddr,
     },
+    /// The access tokens cannot be read.
+    #[error(transparent)]
+    Tokens(#[from] super::tokens::TokensError),
     /// There is no place for the data.
     #[error(
         "no data directory is set; give `--data-dir DIR`, AVOW_DATA_DIR, or `data_dir` in the file"

@@ -6,6 +6,7 @@
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use state_machine::id::World;
@@ -18,8 +19,12 @@ pub mod reference;
 pub mod secrets;
 pub mod settings;
 pub mod sources;
+pub mod tokens;
 pub mod value;
 
+use crate::access::admission::Admission;
+use crate::access::gate::Publicity;
+use crate::access::register::Register;
 use crate::http;
 use crate::log::keys::MasterKey;
 use crate::log::{Options, Random};
@@ -30,6 +35,7 @@ use declaration::Declaration;
 use error::ConfigurationError;
 use settings::Settings;
 use sources::{Sources, Values};
+use tokens::TokensError;
 
 /// What `avow serve` runs on.
 pub struct Configuration {
@@ -41,6 +47,8 @@ pub struct Configuration {
     pub webhook_secrets: Secrets,
     /// What every other key is derived from.
     pub master_key: MasterKey,
+    /// The access tokens, if there ever was one.
+    pub tokens: Option<Register>,
     /// Who is asked for cosignatures, and what is enough.
     pub witnesses: Option<transparency::policy::Policy>,
 }
@@ -49,6 +57,12 @@ impl Configuration {
     /// Reads the sources and the secrets, or says what is wrong.
     pub fn load(sources: &Sources<'_>) -> Result<Self, ConfigurationError> {
         let settings = Settings::load(sources)?;
+        let tokens = settings.tokens()?;
+        let listen = settings.server.listen;
+        let is_guarded = tokens.is_some() || settings.server.allow_unauthenticated_network;
+        if !listen.ip().is_loopback() && !is_guarded {
+            return Err(ConfigurationError::UnauthenticatedNetwork { listen });
+        }
         let data_dir = settings
             .server
             .data_dir
@@ -68,6 +82,7 @@ impl Configuration {
             data_dir,
             webhook_secrets,
             master_key,
+            tokens,
             witnesses,
         })
     }
@@ -86,10 +101,6 @@ impl Settings {
 
     /// Returns the settings if they fit each other.
     fn checked(self) -> Result<Self, ConfigurationError> {
-        let listen = self.server.listen;
-        if !listen.ip().is_loopback() && !self.server.allow_unauthenticated_network {
-            return Err(ConfigurationError::UnauthenticatedNetwork { listen });
-        }
         let [list_limit_default, list_limit_max] =
             [self.http.list_limit_default, self.http.list_limit_max]
                 .map(|limit| u64::try_from(limit).unwrap_or(u64::MAX));
@@ -156,7 +167,35 @@ impl Settings {
         }
     }
 
-    /// Returns how requests are served.
+    /// Returns the file of the access tokens, if there is a place for it.
+    pub fn tokens_file(&self) -> Option<PathBuf> {
+        let named = self.access.tokens_file.clone();
+        named.or_else(|| Some(self.server.data_dir.as_ref()?.join(tokens::FILE)))
+    }
+
+    /// Reads the access tokens; `None` if there never was one.
+    pub fn tokens(&self) -> Result<Option<Register>, TokensError> {
+        let Some(path) = self.tokens_file() else {
+            return Ok(None);
+        };
+        let tokens = tokens::read(&path)?;
+        // A file that was to be mounted and is not must not open the server.
+        if tokens.is_none() && self.access.tokens_file.is_some() {
+            return Err(TokensError::Missing);
+        }
+        Ok(tokens)
+    }
+
+    /// Returns who is admitted to what, by these tokens.
+    pub fn admission(&self, tokens: Option<Register>) -> Admission {
+        let public = Publicity {
+            evidence: self.access.public_evidence,
+            metrics: self.access.public_metrics,
+        };
+        Admission::new(tokens, public)
+    }
+
+    /// Returns how requests are served, before there are access tokens.
     pub fn http_options(&self, clock: fn() -> ReceivedAt) -> http::Options {
         let http = &self.http;
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -173,6 +212,7 @@ impl Settings {
             list_limit_max: http.list_limit_max,
             default_world: self.default_world(),
             shutdown: Duration::from_secs(http.shutdown_seconds),
+            admission: Arc::new(self.admission(None)),
             clock,
         }
     }

@@ -80,12 +80,12 @@ const fn trim_dot(prefix: &'static str) -> &'static str {
 settings! {
     /// What the service needs before all else.
     server: Server = "" {
-        /// The address and port to serve on; port 0 takes any free one. While access tokens do not exist, only a
+        /// The address and port to serve on; port 0 takes any free one. While there are no access tokens, only a
         /// loopback address is accepted, unless `allow_unauthenticated_network` is set.
         listen: SocketAddr = r#""127.0.0.1:8790""#, Accepts::Text("an IP address and a port, such as `127.0.0.1:8790`");
         /// Serves on an address that other machines reach, **without any authentication**: whoever reaches the port
-        /// reads every user's standing. Set it only where something in front admits nobody but your own services (a
-        /// private network, a proxy that authenticates) and lets Stripe reach `/webhooks/stripe` alone.
+        /// reads every user's standing, and erases it. Set it only where something in front admits nobody but your own
+        /// services and lets Stripe reach `/webhooks/stripe` alone. It means nothing once there are access tokens.
         allow_unauthenticated_network: bool = "false", Accepts::Boolean;
         /// The directory that holds the log and the projections. `avow serve` requires it, and creates it if need be.
         data_dir: Option<PathBuf> = "", Accepts::Text("the path of a directory");
@@ -162,6 +162,17 @@ settings! {
         cache_bytes: u64 = "67108864", bytes(1 << 20, 1 << 36);
         /// How many users are kept in memory as they were read last, some kilobytes each.
         users_cached_max: usize = "16384", count(16, 10_000_000, "users");
+    }
+    /// Who is admitted: see `docs/access.md`.
+    access: Access = "access." {
+        /// The file of the access tokens, which `avow tokens` writes; unset, `tokens.json` in `data_dir`. As long as it
+        /// is not there, nobody needs a token. Once it is, everybody does, even if there is none in it.
+        tokens_file: Option<PathBuf> = "", Accepts::Text("the path of a file");
+        /// Lets everybody have checkpoints, tiles and proofs, with which anybody can audit the log, without a token.
+        /// They hold no personal data, but how many entries there are, when they came and of which type.
+        public_evidence: bool = "false", Accepts::Boolean;
+        /// Lets everybody have `/metrics` without a token.
+        public_metrics: bool = "false", Accepts::Boolean;
     }
     /// The HTTP server.
     http: Http = "http." {

@@ -1,10 +1,11 @@
 //! Errors: the one place that maps them to status codes. What happened inside is logged, and never shown.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
+use crate::access::admission::Refusal;
 use crate::log::AppendError;
 use crate::service::IngestError;
 use crate::service::custody::StatementError;
@@ -24,6 +25,8 @@ pub(super) struct Error {
     param: Option<&'static str>,
     /// Whether the same request may succeed within a moment.
     passes: bool,
+    /// What the client has to show, as the header `WWW-Authenticate` says it.
+    challenge: Option<String>,
 }
 
 impl Error {
@@ -72,6 +75,7 @@ impl Error {
             message: message.into(),
             param: None,
             passes: status == StatusCode::SERVICE_UNAVAILABLE,
+            challenge: None,
         }
     }
 }
@@ -110,7 +114,36 @@ impl ResponseError for Error {
         if self.passes {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
         }
+        if let Some(challenge) = &self.challenge {
+            response.insert_header((WWW_AUTHENTICATE, challenge.as_str()));
+        }
         response.json(Body { error })
+    }
+}
+
+impl From<Refusal> for Error {
+    /// Speaks as RFC 6750 has it.
+    fn from(refusal: Refusal) -> Self {
+        let (status, code, challenge) = match refusal {
+            Refusal::TokenMissing => (StatusCode::UNAUTHORIZED, "token_missing", String::new()),
+            Refusal::TokenInvalid => (
+                StatusCode::UNAUTHORIZED,
+                "token_invalid",
+                ", error=\"invalid_token\"".to_owned(),
+            ),
+            Refusal::ScopeMissing(scope) => (
+                StatusCode::FORBIDDEN,
+                "scope_missing",
+                format!(
+                    ", error=\"insufficient_scope\", scope=\"{}\"",
+                    scope.as_str()
+                ),
+            ),
+        };
+        Self {
+            challenge: Some(format!("Bearer realm=\"avow\"{challenge}")),
+            ..Self::new(status, code, refusal.to_string())
+        }
     }
 }
 

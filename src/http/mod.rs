@@ -9,8 +9,10 @@ mod entries;
 mod error;
 mod exports;
 mod facts;
+mod gate;
 mod health;
 mod parameters;
+pub mod routes;
 mod sessions;
 mod tlog;
 mod users;
@@ -23,20 +25,20 @@ use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer, Resource, ResponseError, Route};
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
 use state_machine::id::{SequenceNumber, World};
 use state_machine::time::{ReceivedAt, Timestamp};
 
+use crate::access::admission::Admission;
 use crate::service::Service;
 use error::Error;
 use parameters::Parameters;
 
 /// How requests are served. Every bound has a safe default in the configuration.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// How large the body of a delivery may be.
     pub body_bytes_max: usize,
@@ -60,6 +62,8 @@ pub struct Options {
     pub default_world: World,
     /// How long open requests may take to end.
     pub shutdown: Duration,
+    /// Who is admitted to what.
+    pub admission: Arc<Admission>,
     /// The clock of the service.
     pub clock: fn() -> ReceivedAt,
 }
@@ -103,75 +107,6 @@ impl Shared {
     }
 }
 
-/// The paths, and what answers them: the only list there is.
-fn routes(config: &mut ServiceConfig) {
-    config
-        .service(at("/webhooks/stripe", web::post().to(webhook::receive)))
-        .service(at("/v1/users", web::get().to(users::list)))
-        .service(at("/v1/users/{id}", web::get().to(users::show)))
-        .service(at("/v1/sessions", web::get().to(sessions::list)))
-        .service(at("/v1/sessions/{id}", web::get().to(sessions::show)))
-        .service(at(
-            "/v1/sessions/{id}/history",
-            web::get().to(sessions::history),
-        ))
-        .service(at(
-            "/v1/sessions/{id}/erase",
-            web::post().to(custody::erase),
-        ))
-        .service(at("/v1/sessions/{id}/hold", web::post().to(custody::hold)))
-        .service(at(
-            "/v1/sessions/{id}/release",
-            web::post().to(custody::release),
-        ))
-        .service(at("/v1/anomalies", web::get().to(anomalies::list)))
-        .service(at("/v1/digest", web::get().to(digest::show)))
-        .service(at("/v1/log", web::get().to(entries::head)))
-        .service(at(
-            "/v1/log/checkpoints",
-            web::get().to(exports::checkpoints),
-        ))
-        .service(at("/v1/log/exports", web::post().to(exports::sign)))
-        .service(at(
-            "/v1/log/entries/{sequence}",
-            web::get().to(entries::show),
-        ))
-        .service(at(
-            "/v1/log/entries/{sequence}/proof",
-            web::get().to(entries::proof),
-        ))
-        .service(at(
-            "/v1/log/payloads/{place:.*}",
-            web::get().to(tlog::payloads),
-        ))
-        .service(at("/checkpoint", web::get().to(tlog::checkpoint)))
-        .service(at("/tile/entries/{place:.*}", web::get().to(tlog::entries)))
-        .service(at("/tile/{place:.*}", web::get().to(tlog::tile)))
-        .service(at("/healthz", web::get().to(health::alive)))
-        .service(at("/readyz", web::get().to(health::ready)))
-        .default_service(web::to(unknown_path));
-}
-
-fn at(path: &str, route: Route) -> Resource {
-    web::resource(path)
-        .route(route)
-        .default_service(web::to(other_method))
-}
-
-async fn unknown_path() -> HttpResponse {
-    Error::path_unknown().error_response()
-}
-
-async fn other_method() -> HttpResponse {
-    let message = "this path does not answer that method";
-    Error::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        message,
-    )
-    .error_response()
-}
-
 /// Starts to serve on a listener.
 ///
 /// The server runs while the returned future is polled, and ends when its handle is stopped: it then accepts nothing,
@@ -189,7 +124,7 @@ pub fn serve(
         App::new()
             .app_data(Data::clone(&shared))
             .wrap(from_fn(identify))
-            .configure(routes)
+            .configure(routes::configure)
     };
     let server = HttpServer::new(app)
         .workers(options.workers)

@@ -1,0 +1,122 @@
+//! The paths, and what each asks of whoever calls it: the only list there is.
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpResponse, Responder, ResponseError, Route};
+
+use super::error::Error;
+use super::{
+    anomalies, custody, digest, entries, exports, gate, health, sessions, tlog, users, webhook,
+};
+use crate::access::gate::Gate;
+use crate::access::scope::Scope;
+
+/// What reads.
+const READ: Gate = Gate::Scope(Scope::Read);
+/// What proves, and is never public: it shows sealed payloads, or what operators said.
+const AUDIT: Gate = Gate::Scope(Scope::Audit);
+/// What changes something.
+const OPERATE: Gate = Gate::Scope(Scope::Operate);
+
+/// A method of a path, what it asks for, and what answers it.
+pub struct At {
+    /// The method.
+    pub method: Method,
+    /// The path, with its parts in braces.
+    pub path: &'static str,
+    /// What it asks of whoever calls it.
+    pub gate: Gate,
+    route: Route,
+}
+
+/// Returns every path. The methods of one path stand together; a path stands before those that would match it too.
+pub fn routes() -> Vec<At> {
+    vec![
+        post("/webhooks/stripe", Gate::Signature, webhook::receive),
+        get("/v1/users", READ, users::list),
+        get("/v1/users/{id}", READ, users::show),
+        get("/v1/sessions", READ, sessions::list),
+        get("/v1/sessions/{id}", READ, sessions::show),
+        get("/v1/sessions/{id}/history", READ, sessions::history),
+        post("/v1/sessions/{id}/erase", OPERATE, custody::erase),
+        post("/v1/sessions/{id}/hold", OPERATE, custody::hold),
+        post("/v1/sessions/{id}/release", OPERATE, custody::release),
+        get("/v1/anomalies", READ, anomalies::list),
+        get("/v1/digest", READ, digest::show),
+        get("/v1/log", Gate::Evidence, entries::head),
+        get("/v1/log/checkpoints", Gate::Evidence, exports::checkpoints),
+        post("/v1/log/exports", AUDIT, exports::sign),
+        get("/v1/log/entries/{sequence}", AUDIT, entries::show),
+        get(
+            "/v1/log/entries/{sequence}/proof",
+            Gate::Evidence,
+            entries::proof,
+        ),
+        get("/v1/log/payloads/{place:.*}", AUDIT, tlog::payloads),
+        get("/checkpoint", Gate::Evidence, tlog::checkpoint),
+        get("/tile/entries/{place:.*}", Gate::Evidence, tlog::entries),
+        get("/tile/{place:.*}", Gate::Evidence, tlog::tile),
+        get("/healthz", Gate::Open, health::alive),
+        get("/readyz", Gate::Open, health::ready),
+    ]
+}
+
+fn get<H, Args>(path: &'static str, gate: Gate, handler: H) -> At
+where
+    H: Handler<Args>,
+    Args: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    at(Method::GET, path, gate, handler)
+}
+
+fn post<H, Args>(path: &'static str, gate: Gate, handler: H) -> At
+where
+    H: Handler<Args>,
+    Args: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    at(Method::POST, path, gate, handler)
+}
+
+fn at<H, Args>(method: Method, path: &'static str, gate: Gate, handler: H) -> At
+where
+    H: Handler<Args>,
+    Args: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    let route = web::method(method.clone()).to(handler);
+    At {
+        method,
+        path,
+        gate,
+        route: gate::before(route, gate),
+    }
+}
+
+/// Puts every path where requests find it.
+pub(super) fn configure(config: &mut ServiceConfig) {
+    let mut routes = routes().into_iter().peekable();
+    while let Some(first) = routes.next() {
+        let mut resource = web::resource(first.path).route(first.route);
+        while let Some(other) = routes.next_if(|next| next.path == first.path) {
+            resource = resource.route(other.route);
+        }
+        config.service(resource.default_service(web::to(other_method)));
+    }
+    config.default_service(web::to(unknown_path));
+}
+
+async fn unknown_path() -> HttpResponse {
+    Error::path_unknown().error_response()
+}
+
+async fn other_method() -> HttpResponse {
+    let message = "this path does not answer that method";
+    Error::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+    )
+    .error_response()
+}
