@@ -9,6 +9,7 @@ use avow::audit::export::export;
 use avow::audit::finding::Class;
 use avow::audit::payload_check::Keys;
 use avow::audit::report::{KeyStatus, Projected, Report};
+use avow::audit::source::Source;
 use avow::log::Statement;
 use avow::log::keys::MasterKey;
 use avow::log::unsealer::Unsealer;
@@ -253,7 +254,20 @@ fn the_exit_code_of_the_command_tells_what_was_found() {
     let changed = Home::copy_of(&home);
     fs::write(changed.path().join("tree/0"), [7; 32]).unwrap();
     let (key, other_key) = (known.key.to_string(), stranger.key.to_string());
-    let kept = kept.to_str().unwrap();
+    let (rolled_back, unerased) = (Home::copy_of(&home), Home::copy_of(&home));
+    append(&home.open(), &event_body("evt_9", "9", "verified"));
+    let later = home.data_dir().join("later");
+    let source = Source::open(home.data_dir().to_str().unwrap(), None).unwrap();
+    fs::write(&later, source.checkpoint().unwrap().to_string()).unwrap();
+    let vault = fs::read(unerased.data_dir().join("vault")).unwrap();
+    let slots = vault.len() / 128;
+    let erased = (66..slots).position(|slot| vault[slot * 128..][..128] == [0; 128]);
+    let place = u64::try_from((66 + erased.unwrap()) * 128).unwrap();
+    let file = File::options()
+        .write(true)
+        .open(unerased.data_dir().join("vault"));
+    file.unwrap().write_all_at(&[7; 128], place).unwrap();
+    let (kept, later) = (kept.to_str().unwrap(), later.to_str().unwrap());
     #[rustfmt::skip]
     let rows = [
         (&home,    vec!["--vkey", &key, "--seen", kept],       0),
@@ -262,6 +276,8 @@ fn the_exit_code_of_the_command_tells_what_was_found() {
         (&home,    vec!["--no-payloads"],                      2),
         (&home,    vec!["--vkey", &key, "--policy", kept],     2),
         (&home,    vec!["--vkey", &other_key],                 5),
+        (&rolled_back, vec!["--vkey", &key, "--seen", later],  3),
+        (&unerased,    vec!["--vkey", &key],                   4),
     ];
     for (home, arguments, code) in rows {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_avow"))
@@ -274,7 +290,7 @@ fn the_exit_code_of_the_command_tells_what_was_found() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?} {output:?}");
         if arguments.contains(&"--json") {
             let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-            assert_eq!(report["entries"], SMALL_LOG_ENTRIES);
+            assert_eq!(report["entries"], SMALL_LOG_ENTRIES + 1);
         }
     }
 }
@@ -307,7 +323,7 @@ fn data_directory() -> TempDir {
 fn key_of(data_dir: &Path) -> VerifierKey {
     let vault = VaultReader::open(&data_dir.join("vault")).unwrap();
     let unsealer = Unsealer::new(vault, &MasterKey::parse(MASTER_KEY).unwrap()).unwrap();
-    let source = avow::audit::source::Source::open(data_dir.to_str().unwrap(), None).unwrap();
+    let source = Source::open(data_dir.to_str().unwrap(), None).unwrap();
     let origin = source
         .checkpoint()
         .unwrap()

@@ -5,6 +5,7 @@ mod support;
 mod access;
 mod architecture;
 mod audit;
+mod audit_hostile;
 mod audit_mutation;
 mod cli;
 mod configuration;

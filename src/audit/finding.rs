@@ -84,12 +84,12 @@ pub struct Findings {
 impl Findings {
     /// Notes a finding about the log or one of its files.
     pub fn add(&mut self, class: Class, what: impl Into<String>) {
-        self.note(class, None, what.into());
+        self.note(class, None, &what.into());
     }
 
     /// Notes a finding about an entry.
     pub fn add_of(&mut self, class: Class, sequence: u64, what: impl Into<String>) {
-        self.note(class, Some(sequence), what.into());
+        self.note(class, Some(sequence), &what.into());
     }
 
     /// Notes why something could not be read: that may be damage, or nothing but a lost connection.
@@ -125,17 +125,29 @@ impl Findings {
             .find(|class| self.counts.contains_key(class))
     }
 
-    fn note(&mut self, class: Class, sequence: Option<u64>, what: String) {
+    fn note(&mut self, class: Class, sequence: Option<u64>, what: &str) {
         let count = self.counts.entry(class).or_default();
         *count += 1;
         if *count <= u64::try_from(KEPT_MAX).unwrap_or(u64::MAX) {
             self.kept.push(Finding {
                 class,
                 sequence,
-                what,
+                what: printable(what),
             });
         }
     }
+}
+
+/// Returns a text of somebody else's without what could steer a terminal.
+pub(super) fn printable(text: &str) -> String {
+    let plain = |character: char| {
+        if character.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            character
+        }
+    };
+    text.chars().map(plain).collect()
 }
 
 /// Tells whether an error is what a service leaves that died while it wrote, or that is writing.

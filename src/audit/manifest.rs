@@ -1,13 +1,13 @@
 //! The manifest of an export: what it holds, and the hash of every file. A note of the log's key stands for it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::bounds;
 use crate::transparency::export::{self, ManifestHash, UnauthenticExport};
 use crate::transparency::key::{VerifierKey, VerifierKeyError};
 use crate::transparency::note::{Note, NoteError};
@@ -105,19 +105,22 @@ impl Manifest {
     /// Reads the manifest of an export, and believes it if the log whose key it names has signed it. Whether that is the
     /// right log is for the caller to say.
     pub fn read(directory: &Path) -> Result<(Self, VerifierKey), ManifestError> {
-        let note = directory.join(MANIFEST_NOTE);
-        if !note.exists() {
+        if !directory.join(MANIFEST_NOTE).exists() {
             return Err(ManifestError::Unfinished);
         }
-        let read =
-            |path: PathBuf| fs::read(&path).map_err(|source| ManifestError::Io { path, source });
-        let bytes = read(directory.join(MANIFEST))?;
+        let read = |name: &str| {
+            bounds::read(directory, name).map_err(|source| ManifestError::Io {
+                path: directory.join(name),
+                source,
+            })
+        };
+        let bytes = read(MANIFEST)?;
         let manifest: Self = serde_json::from_slice(&bytes)?;
         if manifest.format != FORMAT {
             return Err(ManifestError::UnknownFormat(manifest.format));
         }
         let key: VerifierKey = manifest.vkey.parse()?;
-        export::authenticate(&Note::parse(&read(note)?)?, &hash(&bytes), &key)?;
+        export::authenticate(&Note::parse(&read(MANIFEST_NOTE)?)?, &hash(&bytes), &key)?;
         if manifest.origin != key.name().as_str() {
             return Err(UnauthenticExport::OtherText.into());
         }
@@ -130,7 +133,9 @@ impl Manifest {
         directory: &Path,
         mut done: impl FnMut(u64),
     ) -> Result<(), ManifestError> {
-        let mut due: Vec<String> = paths(self.size, self.payloads).collect();
+        // One more than it names is enough to find out that it names too few: its size is what somebody says.
+        let enough = self.files.len().saturating_add(1);
+        let mut due: Vec<String> = paths(self.size, self.payloads).take(enough).collect();
         due.sort_unstable();
         let mut due = due.into_iter();
         for (count, (path, expected)) in (1..).zip(&self.files) {
@@ -140,8 +145,8 @@ impl Manifest {
                 return Err(ManifestError::OtherFiles { found, due });
             }
             let file = directory.join(path);
-            let found =
-                hash_of_file(&file).map_err(|source| ManifestError::Io { path: file, source })?;
+            let found = hash_of_file(&file, path);
+            let found = found.map_err(|source| ManifestError::Io { path: file, source })?;
             if hex::encode(found) != *expected {
                 return Err(ManifestError::Changed(path.clone()));
             }
@@ -173,9 +178,17 @@ fn paths(size: u64, payloads: bool) -> impl Iterator<Item = String> {
         .chain(payloads.into_iter().flatten())
 }
 
-fn hash_of_file(path: &Path) -> io::Result<[u8; 32]> {
+/// Hashes a file, and no more of it than one byte beyond its bound; the checkpoints, which are read one by one, have none.
+fn hash_of_file(file: &Path, path: &str) -> io::Result<[u8; 32]> {
+    let bytes_max = match path {
+        CHECKPOINTS => u64::MAX,
+        path => bounds::bytes_max(path) + 1,
+    };
     let mut hash = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut Hashing(&mut hash))?;
+    io::copy(
+        &mut bounds::open(file)?.take(bytes_max),
+        &mut Hashing(&mut hash),
+    )?;
     Ok(hash.finalize().into())
 }
 

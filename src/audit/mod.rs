@@ -3,6 +3,7 @@
 //! Read-only: no file of a source is changed, and sled is never opened. What a log holds is judged by the leaves alone.
 
 pub mod auditor;
+mod bounds;
 pub mod checkpoint_file;
 mod custody_check;
 pub mod data_directory;

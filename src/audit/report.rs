@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::finding::{Class, Finding, Findings};
+use super::finding::{Class, Finding, Findings, printable};
 use super::payload_check::PayloadCounts;
 use crate::transparency::checkpoint::Checkpoint;
 
@@ -92,7 +92,7 @@ impl Report {
     pub(super) fn of(source: &str, latest: Option<&Checkpoint>, key: KeyStatus) -> Self {
         Self {
             source: source.to_owned(),
-            origin: latest.map(|checkpoint| checkpoint.origin().to_owned()),
+            origin: latest.map(|checkpoint| printable(checkpoint.origin())),
             key,
             checkpoint_size: latest.map(|checkpoint| checkpoint.tree().size),
             checkpoint_root: latest.map(|checkpoint| checkpoint.tree().root.to_string()),

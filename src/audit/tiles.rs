@@ -1,9 +1,9 @@
 //! An export or a server as a source: tiles and bundles in C2SP's layout, with the payloads beside them.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::bounds;
 use super::checkpoint_file::CheckpointFile;
 use super::source::{Checkpoints, Chunk, SourceError, StoredEntry};
 use super::web::Web;
@@ -31,14 +31,11 @@ enum Files {
 impl Files {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
         match self {
-            Self::Directory(directory) => {
-                let path = directory.join(path);
-                match fs::read(&path) {
-                    Ok(bytes) => Ok(Some(bytes)),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                    Err(error) => Err(SourceError::io(&path, error)),
-                }
-            }
+            Self::Directory(directory) => match bounds::read(directory, path) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(SourceError::io(&directory.join(path), error)),
+            },
             Self::Server(web) => Ok(web.get(path)?),
         }
     }

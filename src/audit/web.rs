@@ -1,10 +1,18 @@
-//! A server as a place of files: each resource is asked for once and read whole.
+//! A server as a place of files: each resource is asked for once and read whole, up to a bound.
 
 use std::io;
+use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Serialize;
 use tokio::runtime::Runtime;
+
+use super::bounds::bytes_max;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server may say nothing: for a digest it reads all of its projections.
+const SILENCE_MAX: Duration = Duration::from_mins(5);
 
 /// A server.
 pub struct Web {
@@ -20,6 +28,9 @@ pub enum WebError {
     /// No connection could be made ready.
     #[error("no connection can be made ready: {0}")]
     Runtime(#[from] io::Error),
+    /// There can be no HTTP client.
+    #[error("there can be no HTTP client")]
+    Client(#[source] reqwest::Error),
     /// The server did not answer.
     #[error("{url} does not answer")]
     Request {
@@ -31,6 +42,14 @@ pub enum WebError {
     /// What it answered could not be written.
     #[error("the answer cannot be written: {0}")]
     Write(#[source] io::Error),
+    /// The server answers more than there can be.
+    #[error("{url} answers more than {bytes_max} bytes, more than there can be")]
+    TooLong {
+        /// What was asked for.
+        url: String,
+        /// How much there can be.
+        bytes_max: u64,
+    },
     /// The server answered something else.
     #[error("{url} answers {status}")]
     Status {
@@ -47,8 +66,13 @@ impl Web {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        // A server that sends elsewhere is another server than the one that is asked.
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE_MAX);
         Ok(Self {
-            client: Client::new(),
+            client: client.build().map_err(WebError::Client)?,
             runtime,
             base: base.trim_end_matches('/').to_owned(),
             token: token.map(str::to_owned),
@@ -58,7 +82,9 @@ impl Web {
     /// Returns the resource at a path; `None` if there is none.
     pub fn get(&self, path: &str) -> Result<Option<Vec<u8>>, WebError> {
         let mut bytes = Vec::new();
-        match self.get_into(path, &mut bytes) {
+        let url = format!("{}/{path}", self.base);
+        let bytes_max = bytes_max(path);
+        match self.send(self.client.get(&url), (url, bytes_max), &mut bytes) {
             Ok(()) => Ok(Some(bytes)),
             Err(WebError::Status { status, .. }) if status == StatusCode::NOT_FOUND => Ok(None),
             Err(error) => Err(error),
@@ -68,21 +94,22 @@ impl Web {
     /// Writes the resource at a path as it arrives.
     pub fn get_into(&self, path: &str, to: &mut dyn io::Write) -> Result<(), WebError> {
         let url = format!("{}/{path}", self.base);
-        self.send(self.client.get(&url), url, to)
+        self.send(self.client.get(&url), (url, u64::MAX), to)
     }
 
     /// Posts JSON to a path, and returns the answer.
     pub fn post(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, WebError> {
         let url = format!("{}/{path}", self.base);
         let mut bytes = Vec::new();
-        self.send(self.client.post(&url).json(body), url, &mut bytes)?;
+        let request = self.client.post(&url).json(body);
+        self.send(request, (url, bytes_max(path)), &mut bytes)?;
         Ok(bytes)
     }
 
     fn send(
         &self,
         mut request: RequestBuilder,
-        url: String,
+        (url, bytes_max): (String, u64),
         to: &mut dyn io::Write,
     ) -> Result<(), WebError> {
         if let Some(token) = &self.token {
@@ -98,7 +125,15 @@ impl Web {
                 let status = answer.status();
                 return Err(WebError::Status { url, status });
             }
+            let mut left = bytes_max;
             while let Some(bytes) = answer.chunk().await.map_err(failed)? {
+                left = u64::try_from(bytes.len())
+                    .ok()
+                    .and_then(|count| left.checked_sub(count))
+                    .ok_or_else(|| WebError::TooLong {
+                        url: url.clone(),
+                        bytes_max,
+                    })?;
                 to.write_all(&bytes).map_err(WebError::Write)?;
             }
             Ok(())

@@ -68,8 +68,10 @@ impl FromStr for KeyName {
     type Err = NotAKeyName;
 
     fn from_str(text: &str) -> Result<Self, NotAKeyName> {
-        let is_forbidden =
-            |character: char| character.is_whitespace() || character == '+' || character < ' ';
+        // The specification allows what lies beyond ASCII's control characters, and a name is shown in terminals.
+        let is_forbidden = |character: char| {
+            character.is_whitespace() || character == '+' || character.is_control()
+        };
         if text.is_empty() || text.contains(is_forbidden) {
             Err(NotAKeyName)
         } else {
