@@ -202,6 +202,55 @@ fn a_checkpoint_torn_at_any_byte_was_seen_by_nobody_and_is_cut() {
     }
 }
 
+#[test]
+fn a_damaged_checkpoint_is_told_and_those_behind_it_still_bind_the_log() {
+    let home = home_of(3);
+    let older = Home::copy_of(&home);
+    append_events(&home.open(), 3..9);
+    let path = home.path().join("checkpoints");
+    let whole = fs::read(&path).unwrap();
+    let of_size_3 = whole.windows(3).position(|bytes| bytes == b"\n3\n");
+    flip_bit(&path, u64::try_from(of_size_3.unwrap()).unwrap() + 1).unwrap();
+    let damaged = fs::read(&path).unwrap();
+
+    let (log, repairs) = home.open_mended();
+
+    assert_eq!(repairs.len(), 1, "{repairs:?}");
+    assert!(
+        repairs[0].starts_with("left a damaged checkpoint in "),
+        "{repairs:?}"
+    );
+    assert_eq!(log.checkpoint().tree().size, 9);
+    let sizes: Vec<u64> = log
+        .checkpoints()
+        .unwrap()
+        .map(|note| SignedCheckpoint::authenticate(note, log.verifier_key()).unwrap())
+        .map(|checkpoint| checkpoint.tree().size)
+        .collect();
+    assert!(!sizes.contains(&3) && sizes.contains(&9), "{sizes:?}");
+    log.close();
+    assert!(fs::read(&path).unwrap().starts_with(&damaged));
+    put_back(&older, &home, &["checkpoints"]);
+    let refused = home.try_open().map(drop).unwrap_err();
+    assert!(
+        matches!(refused, OpenError::BehindCheckpoint { signed: 9, .. }),
+        "{refused}"
+    );
+}
+
+#[test]
+fn damage_longer_than_any_torn_end_does_not_hide_what_was_signed_before() {
+    let home = home_of(5);
+    let path = home.path().join("checkpoints");
+    let mut damaged = fs::read(&path).unwrap();
+    damaged.extend(vec![0xa5; 100_000]);
+    fs::write(&path, damaged).unwrap();
+
+    let (log, _) = home.open_mended();
+
+    assert_eq!(log.checkpoint().tree().size, 5);
+}
+
 /// Puts the log files of one home, but for those named, into another.
 fn put_back(from: &Home, to: &Home, but: &[&str]) {
     for file in fs::read_dir(from.path()).unwrap() {

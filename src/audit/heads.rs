@@ -194,10 +194,13 @@ impl<'audit> Heads<'audit> {
     /// Takes the next recorded checkpoint.
     fn advance(&mut self, findings: &mut Findings) {
         let last = self.next_recorded.take();
-        let note = match self.recorded.next() {
-            None => return,
-            Some(Ok(note)) => note,
-            Some(Err(error)) => return findings.add_error(&error),
+        let note = loop {
+            match self.recorded.next() {
+                None => return,
+                Some(Ok(note)) => break note,
+                // A damaged one says nothing of those behind it.
+                Some(Err(error)) => findings.add_error(&error),
+            }
         };
         self.count += 1;
         let name = format!("recorded checkpoint {}", self.count);

@@ -209,6 +209,13 @@ pub enum Repair {
     IndexRebuilt,
     /// The Merkle tree was missing or damaged, and was hashed anew from the leaves.
     TreeRebuilt,
+    /// A recorded checkpoint is damaged, and whole ones follow it. It is left as it is.
+    CheckpointDamaged {
+        /// The file.
+        path: PathBuf,
+        /// At which byte.
+        offset: u64,
+    },
     /// The head file was missing or damaged, and was written anew.
     HeadRewritten,
     /// The identity file was missing or damaged, and was written anew from the journal.
@@ -268,6 +275,14 @@ impl fmt::Display for Repair {
             }
             Self::TreeRebuilt => formatter
                 .write_str("hashed the Merkle tree anew, which was missing or damaged; it is the one that was signed"),
+            Self::CheckpointDamaged { path, offset } => {
+                write!(
+                    formatter,
+                    "left a damaged checkpoint in {} at byte {offset}: those behind it are whole, and the log is held to \
+                     them",
+                    path.display()
+                )
+            }
             Self::HeadRewritten => {
                 formatter.write_str("rewrote the head file, which was missing or damaged")
             }

@@ -3,19 +3,22 @@
 //! A record: `length u32, CRC32C u32, note`. A torn end was never seen by anybody, and is cut.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::checkpoint_reader::{CheckpointReader, Stretch};
 use crate::log::binary::Fields;
-use crate::log::durable::{read_up_to, sync_directory};
+use crate::log::durable::sync_directory;
 use crate::transparency::note::Note;
 
 const FRAME_BYTES: usize = 8;
 /// A longer note is none of ours.
 const NOTE_BYTES_MAX: usize = 8 * 1024;
+/// The longest record.
+pub(super) const RECORD_BYTES_MAX: usize = FRAME_BYTES + NOTE_BYTES_MAX;
 /// More than two of the longest records, so that the last whole one lies in it, whatever is torn.
-const TAIL_BYTES: usize = 32 * 1024;
+const TAIL_BYTES: u64 = 32 * 1024;
 
 /// The open file. One thread appends.
 pub(super) struct CheckpointFile {
@@ -23,9 +26,18 @@ pub(super) struct CheckpointFile {
     end: u64,
 }
 
+/// A file of checkpoints that was opened.
+pub(super) struct Opened {
+    pub(super) file: CheckpointFile,
+    /// The last checkpoint.
+    pub(super) last: Option<Note>,
+    /// Where damage lies that later checkpoints follow: it is no torn end, and stays for an auditor to see.
+    pub(super) damaged_at: Option<u64>,
+}
+
 impl CheckpointFile {
-    /// Opens or creates the file, cuts a torn end, and returns the last checkpoint.
-    pub(super) fn open(path: &Path) -> io::Result<(Self, Option<Note>)> {
+    /// Opens or creates the file, cuts a torn end, and finds the last checkpoint.
+    pub(super) fn open(path: &Path) -> io::Result<Opened> {
         let file = File::options()
             .read(true)
             .write(true)
@@ -34,29 +46,25 @@ impl CheckpointFile {
             .open(path)?;
         path.parent().map_or(Ok(()), sync_directory)?;
         let length = file.metadata()?.len();
-        let tail_start = length.saturating_sub(u64::try_from(TAIL_BYTES).unwrap_or(0));
-        let mut tail = vec![0; TAIL_BYTES];
-        let count = read_up_to(&file, &mut tail, tail_start)?;
-        let tail = tail.get(..count).unwrap_or_default();
-        // Records have no fixed length: the first place at which one reads whole is where records begin.
-        let begins = |start: &usize| record(tail.get(*start..).unwrap_or_default()).is_some();
-        let mut offset = if tail_start == 0 {
-            0
-        } else {
-            (0..count).find(begins).unwrap_or(count)
-        };
-        let mut last = None;
-        while let Some((note, bytes)) = record(tail.get(offset..).unwrap_or_default()) {
-            last = Some(note);
-            offset += bytes;
+        let tail_start = length.saturating_sub(TAIL_BYTES);
+        let mut found = Found::from(&file, tail_start)?;
+        if found.last.is_none() && tail_start > 0 {
+            // More than a torn end is damaged: what was signed before still binds the log.
+            found = Found::from(&file, 0)?;
         }
-        let end = tail_start + u64::try_from(offset).unwrap_or(0);
-        if end < length {
-            file.set_len(end)?;
+        if found.end < length {
+            file.set_len(found.end)?;
         }
         // Who wrote last may have been killed before its sync: what is read here is about to be seen.
         file.sync_all()?;
-        Ok((Self { file, end }, last))
+        Ok(Opened {
+            file: Self {
+                file,
+                end: found.end,
+            },
+            last: found.last,
+            damaged_at: found.damaged_at,
+        })
     }
 
     /// Appends a checkpoint, durable when this returns.
@@ -80,24 +88,45 @@ pub fn checkpoint_record(note: &Note) -> Vec<u8> {
     bytes
 }
 
-/// Reads the checkpoints of a file in order, as far as they are whole.
+/// Reads the checkpoints of a file in order; what is damaged is passed over.
 pub fn recorded_checkpoints(path: &Path) -> io::Result<impl Iterator<Item = Note> + use<>> {
-    let mut reader = BufReader::new(File::open(path)?);
-    Ok(std::iter::from_fn(move || {
-        let mut frame = [0; FRAME_BYTES];
-        reader.read_exact(&mut frame).ok()?;
-        let length = Fields::of(&frame).u32()?;
-        let length = usize::try_from(length).ok()?;
-        let mut bytes = vec![0; FRAME_BYTES + length.min(NOTE_BYTES_MAX)];
-        let (head, note) = bytes.split_at_mut_checked(FRAME_BYTES)?;
-        head.copy_from_slice(&frame);
-        reader.read_exact(note).ok()?;
-        record(&bytes).map(|(note, _)| note)
-    }))
+    let stretches = CheckpointReader::new(File::open(path)?, 0).map_while(Result::ok);
+    Ok(stretches.filter_map(|stretch| stretch.note))
+}
+
+/// What the end of a file of checkpoints holds.
+struct Found {
+    last: Option<Note>,
+    /// Where the last checkpoint ends.
+    end: u64,
+    damaged_at: Option<u64>,
+}
+
+impl Found {
+    /// Reads on from `start`, which may lie within a record.
+    fn from(mut file: &File, start: u64) -> io::Result<Self> {
+        file.seek(SeekFrom::Start(start))?;
+        let mut found = Self {
+            last: None,
+            end: start,
+            damaged_at: None,
+        };
+        let mut damage = None;
+        for stretch in CheckpointReader::new(file, start) {
+            let Stretch { bytes, note } = stretch?;
+            if note.is_some() {
+                (found.last, found.end) = (note, bytes.end);
+                found.damaged_at = found.damaged_at.or(damage);
+            } else if bytes.start > start || start == 0 {
+                damage = Some(bytes.start);
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Returns the whole record at the start of `bytes`, and its length.
-fn record(bytes: &[u8]) -> Option<(Note, usize)> {
+pub(super) fn record(bytes: &[u8]) -> Option<(Note, usize)> {
     let mut fields = Fields::of(bytes);
     let length = usize::try_from(fields.u32()?).ok()?;
     let checksum = fields.u32()?;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use state_machine::id::SequenceNumber;
 use state_machine::time::ReceivedAt;
 
+pub mod checkpoint_reader;
 mod checkpoints;
 mod levels;
 pub(super) mod notary;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::checkpoints::{CheckpointFile, recorded_checkpoints};
+use super::checkpoints::{CheckpointFile, Opened, recorded_checkpoints};
 use super::levels::Levels;
 use super::notary::Notary;
 use super::{Cosigned, Published, Tree, hash_of, read_cosigned};
@@ -34,7 +34,15 @@ pub(in crate::log) fn open(
     size: u64,
     repairs: &mut Repairs,
 ) -> Result<(Tree, Notary), OpenError> {
-    let (mut checkpoints, last) = CheckpointFile::open(&paths.checkpoints)?;
+    let Opened {
+        file: mut checkpoints,
+        last,
+        damaged_at,
+    } = CheckpointFile::open(&paths.checkpoints)?;
+    repairs.extend(damaged_at.map(|offset| Repair::CheckpointDamaged {
+        path: paths.checkpoints.clone(),
+        offset,
+    }));
     let last = last.map(|note| SignedCheckpoint::authenticate(note, key.verifier_key()));
     let last = last.transpose().map_err(|cause| OpenError::Checkpoint {
         path: paths.checkpoints.clone(),
