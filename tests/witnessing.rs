@@ -1,8 +1,8 @@
 //! The server asks its witnesses, and publishes what a quorum of them cosigned: whoever of them is down, slow or wrong.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -175,24 +175,57 @@ fn answering(answer: String) -> String {
     let (listener, url) = silent();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = BufReader::new(stream.unwrap());
-            let mut length = 0;
-            let mut line = String::from("head");
-            while !line.trim_end().is_empty() {
-                line.clear();
-                stream.read_line(&mut line).unwrap();
-                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-            }
-            stream.read_exact(&mut vec![0; length]).unwrap();
-            let head = format!("connection: close\r\ncontent-length: {}", answer.len());
-            let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{answer}");
-            // Whoever is told too much hangs up.
-            drop(stream.get_mut().write_all(answer.as_bytes()));
+            let mut stream = stream.unwrap();
+            request_in(&mut stream);
+            respond(&mut stream, "200 OK", &answer);
         }
     });
     url
+}
+
+/// Returns the URL of a server that answers the first request itself, and has the server at `then` answer the others.
+fn answering_once(status: &'static str, answer: &'static str, then: &str) -> String {
+    let (listener, url) = silent();
+    let then = then.trim_start_matches("http://").to_owned();
+    thread::spawn(move || {
+        let mut streams = listener.incoming().map(Result::unwrap);
+        let mut first = streams.next().unwrap();
+        request_in(&mut first);
+        respond(&mut first, status, answer);
+        for mut stream in streams {
+            let request = request_in(&mut stream);
+            let mut server = TcpStream::connect(&then).unwrap();
+            server.write_all(&request).unwrap();
+            server.shutdown(Shutdown::Write).unwrap();
+            // Whoever hangs up meanwhile does not want the rest.
+            drop(io::copy(&mut server, &mut stream));
+        }
+    });
+    url
+}
+
+/// Reads a request whole.
+fn request_in(stream: &mut TcpStream) -> Vec<u8> {
+    let mut reader = BufReader::new(stream);
+    let (mut request, mut length) = (Vec::new(), 0);
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        request.extend(line.as_bytes());
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    [request, body].concat()
+}
+
+fn respond(stream: &mut TcpStream, status: &str, answer: &str) {
+    let head = format!("connection: close\r\ncontent-length: {}", answer.len());
+    let answer = format!("HTTP/1.1 {status}\r\n{head}\r\n\r\n{answer}");
+    // Whoever is told too much hangs up.
+    drop(stream.write_all(answer.as_bytes()));
 }
 
 /// Returns how often something was said of the second witness. The first one may miss a round on a busy machine.
@@ -307,6 +340,22 @@ fn a_cosignature_that_the_witness_of_the_policy_did_not_make_counts_for_nothing(
         wait_for(|| (told(&server.said(), trouble) > 0).then_some(()));
         server.stop();
     }
+}
+
+#[test]
+fn a_witness_that_named_a_size_beyond_the_log_once_is_asked_again() {
+    let mut stage = Stage::new();
+    let [first, second] = stage.start_witnesses();
+    let absurd = "18446744073709551615\n";
+    let second_url = answering_once("409 Conflict", absurd, second.url());
+    let policy = stage.policy("all", [first.url(), &second_url]);
+    let server = stage.serve(&policy);
+
+    let size = deliver(&server, "a");
+
+    stage.wait_for_cosigned(&server, &policy, size, &["w1", "w2"]);
+    let said = server.said();
+    assert_eq!(told(&said, "this log was rolled back"), 1, "{said}");
 }
 
 #[test]

@@ -121,6 +121,10 @@ impl<'log> Submitter<'log> {
         };
         let due = self.peers.iter_mut().enumerate();
         for (index, peer) in due.filter(|(_, peer)| peer.is_due(now)) {
+            // What it said of a size that there is not may have been wrong, or is over: it is asked for it again.
+            peer.known_size = Some(peer.known_size)
+                .filter(|known| *known <= self.checkpoint.tree().size)
+                .unwrap_or(0);
             if let Err(trouble) = round.ask(index, peer, IsAgain(false)) {
                 peer.fail(&trouble, now, self.interval);
             }
