@@ -11,10 +11,12 @@ use std::process::Command;
 
 use avow::log::keys::MasterKey;
 use avow::log::vault::VaultError;
-use avow::log::{JournalRetention, Log, OpenError};
+use avow::log::{JournalRetention, Log, MissingEntries, OpenError};
 use proptest::prelude::*;
 
-use crate::support::log::{Home, append_events, append_group, assert_holds_events, master_key};
+use crate::support::log::{
+    Home, append_events, append_group, assert_holds_events, copy, master_key,
+};
 
 const EVENTS: u64 = 200;
 
@@ -434,6 +436,45 @@ fn a_journal_kept_until_sled_is_durable_loses_nothing() {
 
     assert!(segments(&home).len() < 4, "{:?}", segments(&home));
     assert_holds_events(&home.open(), EVENTS + 100);
+}
+
+#[test]
+fn damage_to_the_only_copy_is_named_entry_by_entry_and_nothing_more_is_lost_to_it() {
+    let mut whole = Home::new();
+    whole.options.journal_retention = JournalRetention::UntilSledIsDurable;
+    append_events(&whole.open(), 0..EVENTS);
+    let pruned_before = first_of(&segments(&whole)[0]);
+    assert!(pruned_before > 0);
+    let bytes = store_file(&whole).metadata().unwrap().len();
+    let mut refusals = 0;
+    for lost in [1, 4_096, 100_000, bytes / 2, bytes * 9 / 10, bytes] {
+        let home = Home::copy_of(&whole);
+        shorten(&store_file(&home), lost);
+        let damaged = fs::read(store_file(&home)).unwrap();
+
+        match home.try_open() {
+            Ok((log, _)) => assert_holds_events(&log, EVENTS),
+            Err(OpenError::EntriesMissing { missing }) => {
+                refusals += 1;
+                let MissingEntries(ranges) = missing;
+                assert!(
+                    ranges.iter().all(|range| range.end <= pruned_before),
+                    "{ranges:?}"
+                );
+                assert!(home.try_open().is_err());
+                // What was found is kept, once, however often the service is started.
+                let copied = fs::read(home.path().join("sled.damaged-copy/db")).unwrap();
+                assert!(copied == damaged, "{lost} bytes lost");
+                assert!(!home.path().join("sled.damaged-1").exists());
+                // Whoever has a whole one puts that in its place.
+                fs::remove_dir_all(home.path().join("sled")).unwrap();
+                copy(&whole.path().join("sled"), &home.path().join("sled"));
+                assert_holds_events(&home.open_mended().0, EVENTS);
+            }
+            Err(other) => panic!("{lost} bytes lost: {other}"),
+        }
+    }
+    assert!(refusals > 1);
 }
 
 #[test]

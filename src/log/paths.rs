@@ -11,6 +11,8 @@ pub(super) struct Paths {
     /// There while a part of the journal that was written anew may hold payloads that had been erased.
     pub(super) journal_rewriting: PathBuf,
     pub(super) store: PathBuf,
+    /// A damaged sled as it was found, while what it holds is still needed.
+    pub(super) store_copy: PathBuf,
     /// There while sled is being opened.
     pub(super) store_opening: PathBuf,
     /// There while sled is being built anew.
@@ -34,6 +36,7 @@ impl Paths {
             journal: directory.join("journal"),
             journal_rewriting: directory.join("journal.rewriting"),
             store: directory.join("sled"),
+            store_copy: directory.join("sled.damaged-copy"),
             store_opening: directory.join("sled.opening"),
             store_rebuilding: directory.join("sled.rebuilding"),
             index: directory.join("index"),

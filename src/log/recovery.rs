@@ -54,6 +54,9 @@ pub(super) fn recover(
         .repairs
         .extend((!head_is_known).then_some(Repair::HeadRewritten));
     let (survey, store) = recovery.agree()?;
+    if paths.store_copy.exists() {
+        fs::rename(&paths.store_copy, paths.store_set_aside())?;
+    }
     let index = bring_up(
         &paths.index,
         identity,
@@ -103,7 +106,7 @@ impl Recovery<'_> {
             StoreState::Damaged { reason } => self.rebuild_store(reason),
             StoreState::Usable { store, end, holes } => {
                 let survey = self.mend_journal(&store, end)?;
-                self.fill(&store, end, holes)?;
+                self.fill(&store, end, holes, &survey)?;
                 Ok((survey, store))
             }
         }
@@ -186,7 +189,16 @@ impl Recovery<'_> {
     }
 
     /// Gives sled what it has lost, and what the journal has beyond it.
-    fn fill(&mut self, store: &Store, end: u64, holes: Vec<Range<u64>>) -> Result<(), OpenError> {
+    fn fill(
+        &mut self,
+        store: &Store,
+        end: u64,
+        holes: Vec<Range<u64>>,
+        survey: &Survey,
+    ) -> Result<(), OpenError> {
+        let first = survey.stretches.first().map_or(0, |stretch| stretch.first);
+        let gone = holes.iter().map(|hole| hole.start..hole.end.min(first));
+        refuse_if_any(gone.filter(|gone| !gone.is_empty()).collect())?;
         for hole in &holes {
             let fed = self.feed_store(store, hole.clone())?;
             let unfed = fed..hole.end;

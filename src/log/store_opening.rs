@@ -57,8 +57,10 @@ impl Vouched<'_> {
                 return Ok(StoreState::Damaged { reason });
             }
             // sled may shorten its own file for good reasons, and here the journal could not replace it: try
-            // it, but keep a copy.
-            copy_directory(&paths.store, &paths.store_set_aside())?;
+            // it, but keep a copy, once: who is refused may be started again and again.
+            if !paths.store_copy.exists() {
+                copy_directory(&paths.store, &paths.store_copy)?;
+            }
         }
         for path in store::remove_unfinished_snapshots(&paths.store)? {
             repairs.push(Repair::SnapshotRemoved { path });
@@ -137,13 +139,15 @@ fn note_opening(path: &Path) -> io::Result<u64> {
     Ok(notes.metadata()?.len())
 }
 
+/// Copies a directory's files; if we stop half-way, there is none under the copy's name.
 fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
+    let unfinished = to.with_added_extension("new");
+    fs::create_dir_all(&unfinished)?;
     for file in fs::read_dir(from)? {
         let file = file?;
         if file.file_type()?.is_file() {
-            fs::copy(file.path(), to.join(file.file_name()))?;
+            fs::copy(file.path(), unfinished.join(file.file_name()))?;
         }
     }
-    Ok(())
+    fs::rename(unfinished, to)
 }
