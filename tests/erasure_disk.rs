@@ -12,6 +12,7 @@ use tempfile::{TempDir, tempdir};
 use crate::support::log::{
     MASTER_KEY, append, append_events, erase, event_body, master_key, random, session_name, state,
 };
+use crate::support::process::Process;
 use crate::support::traces::{FIRST_SLOT, found_in, traces_of_key};
 
 const IMAGE_BYTES: u64 = 96 * 1024 * 1024;
@@ -19,13 +20,15 @@ const IMAGE_BYTES: u64 = 96 * 1024 * 1024;
 /// An ext4 of its own, mounted until it is dropped.
 struct Disk {
     directory: TempDir,
+    options: &'static str,
 }
 
 impl Disk {
     /// Makes and mounts one, or says aloud that this cannot be done here.
-    fn mounted() -> Option<Self> {
+    fn mounted(options: &'static str) -> Option<Self> {
         let disk = Self {
             directory: tempdir().unwrap(),
+            options,
         };
         fs::create_dir(disk.mount_point()).unwrap();
         File::create(disk.image())
@@ -45,7 +48,7 @@ impl Disk {
     fn mount(&self) -> bool {
         succeeds(
             Command::new("mount")
-                .args(["-o", "loop"])
+                .args(["-o", self.options])
                 .arg(self.image())
                 .arg(self.mount_point()),
         )
@@ -95,7 +98,7 @@ fn open(data_dir: &Path) -> Log {
 
 #[test]
 fn no_block_of_the_disk_holds_a_key_that_was_erased() {
-    let Some(disk) = Disk::mounted() else {
+    let Some(disk) = Disk::mounted("loop") else {
         return;
     };
     let data_dir = disk.mount_point().join("data");
@@ -140,4 +143,31 @@ fn no_block_of_the_disk_holds_a_key_that_was_erased() {
     let gone = [by_operator, by_event, markers.to_vec()].concat();
     assert_eq!(found_in(&image, &gone), Vec::<String>::new());
     assert_eq!(found_in(&image, &kept[4..]).len(), 3);
+}
+
+#[test]
+fn a_service_on_a_disk_that_keeps_what_is_overwritten_says_so_when_it_starts() {
+    for (options, warning) in [
+        (
+            "loop,data=journal",
+            Some("mounted with data=journal, which keeps copies of what is overwritten"),
+        ),
+        ("loop,data=ordered", None),
+    ] {
+        let Some(disk) = Disk::mounted(options) else {
+            return;
+        };
+
+        let process = Process::start(&disk.mount_point().join("data"));
+        process.terminate();
+        let said = process.wait().stderr;
+
+        let is_warned =
+            said.contains("a destroyed key may stay readable in old blocks of the disk");
+        assert_eq!(is_warned, warning.is_some(), "{said}");
+        assert!(
+            warning.is_none_or(|warning| said.contains(warning)),
+            "{said}"
+        );
+    }
 }

@@ -17,6 +17,7 @@ mod erasure;
 mod erasure_commands;
 mod erasure_disk;
 mod erasure_fold;
+mod erasure_memory;
 mod erasure_restored;
 mod erasure_steps;
 mod export;

@@ -86,6 +86,10 @@ impl Process {
         }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it without a chance to do anything more.
     pub(crate) fn kill(&self) {
         self.signal(Signal::KILL);
