@@ -47,7 +47,7 @@ fn folded(log: &Log) -> (Vec<String>, Vec<Vec<u8>>) {
     }
     for tag in view.users(&world, None, None) {
         let tag = tag.unwrap();
-        let sessions = view.sessions_of_user(&world, tag).unwrap();
+        let sessions = view.recorded_user(&world, tag).unwrap().sessions;
         let sessions: Vec<_> = sessions.iter().map(|(id, _)| id).collect();
         seen.push(format!("{tag:?} {sessions:?}"));
     }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use avow::log::entry::{
-    ErasureCause, ErasureDoneFact, ErasureFact, Fact, Leaf, PayloadDigest, SessionFact, Subject,
-    SubjectName, UnreadableFact,
+    ErasureCause, ErasureDoneFact, ErasureFact, Fact, Leaf, OverrideFact, PayloadDigest,
+    RequestTag, SessionFact, Subject, SubjectName, UnreadableFact,
 };
 use avow::log::leaf::LeafError;
 use avow::log::vault::KeySlot;
@@ -19,8 +19,9 @@ use proptest::sample::select;
 use proptest::test_runner::FileFailurePersistence;
 use state_machine::event::{Event, EventType, LastError, RedactionStatus, Status};
 use state_machine::id::{
-    AccountId, ErrorCode, EventId, ReportId, SequenceNumber, SessionId, UserTag, World,
+    AccountId, ErrorCode, EventId, OverrideId, ReportId, SequenceNumber, SessionId, UserTag, World,
 };
+use state_machine::overrides::Action;
 use state_machine::time::{ReceivedAt, Timestamp};
 
 use crate::support::log::{Home, assert_holds_events, copy};
@@ -144,7 +145,33 @@ fn leaves() -> Vec<(&'static str, Leaf)> {
                 9,
             ))))),
         ),
+        ("override_grant", leaf(Fact::Override(grant()))),
+        ("override_block", own_leaf(Fact::Override(block()))),
     ]
+}
+
+fn grant() -> OverrideFact {
+    OverrideFact {
+        world: full_fact().world,
+        user: UserTag([0xaa; 16]),
+        id: OverrideId::parse("ovr_1").unwrap(),
+        action: Action::Grant { attempts: 3 },
+        expires: Some(Timestamp(1_760_086_400)),
+        request: Some(RequestTag {
+            key: [0xcc; 16],
+            content: [0xdd; 16],
+        }),
+    }
+}
+
+fn block() -> OverrideFact {
+    OverrideFact {
+        world: empty_fact().world,
+        action: Action::Block,
+        expires: None,
+        request: None,
+        ..grant()
+    }
 }
 
 fn session() -> SubjectName {
@@ -339,6 +366,7 @@ fn any_leaf() -> impl Strategy<Value = Leaf> {
         }),
         unreadable.prop_map(Fact::Unreadable),
         custody_fact(),
+        override_fact().prop_map(Fact::Override),
     ];
     let digest = any::<([u8; 32], [u8; 32], u32)>().prop_map(
         |(sealed_sha256, commitment, plaintext_bytes)| PayloadDigest {
@@ -391,6 +419,29 @@ fn custody_fact() -> impl Strategy<Value = Fact> {
     })
 }
 
+fn override_fact() -> impl Strategy<Value = OverrideFact> {
+    let action = prop_oneof![
+        any::<u32>().prop_map(|attempts| Action::Grant { attempts }),
+        select(vec![Action::Reset, Action::Block, Action::Unblock]),
+    ];
+    let world = (any::<bool>(), option::of(identifier()));
+    let request = option::of(any::<([u8; 16], [u8; 16])>());
+    let rest = (any::<[u8; 16]>(), option::of(any::<i64>()), request);
+    (world, identifier(), action, rest).prop_map(
+        |((livemode, account), id, action, (user, expires, request))| OverrideFact {
+            world: World {
+                livemode,
+                account: account.map(|account| AccountId::parse(&account).unwrap()),
+            },
+            user: UserTag(user),
+            id: OverrideId::parse(&id).unwrap(),
+            action,
+            expires: expires.map(Timestamp),
+            request: request.map(|(key, content)| RequestTag { key, content }),
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 4_096,
@@ -404,7 +455,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_decoding_panic_and_what_decodes_encodes_to_itself(mut bytes in vec(any::<u8>(), 0..400), kind in select(vec![1_u8, 2, 3, 7, 8, 11, 12])) {
+    fn no_bytes_make_decoding_panic_and_what_decodes_encodes_to_itself(mut bytes in vec(any::<u8>(), 0..400), kind in select(vec![1_u8, 2, 3, 5, 7, 8, 11, 12])) {
         if let [version, first, ..] = bytes.as_mut_slice() {
             (*version, *first) = (2, kind);
         }

@@ -33,6 +33,7 @@ mod log_secrecy;
 mod log_tree;
 mod official_clients;
 mod overload;
+mod overrides;
 mod paging;
 mod privacy;
 mod projections;

@@ -136,7 +136,8 @@ impl ExportEntries {
             | Fact::Unreadable(_)
             | Fact::Erasure(_)
             | Fact::Hold(_)
-            | Fact::Release(_) => {}
+            | Fact::Release(_)
+            | Fact::Override(_) => {}
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Whether each event stands in the log once, and what conflicts with it behind it.
+//! Whether each event stands in the log once, and what conflicts with it behind it; each override and each request of
+//! one likewise.
 
 use std::io;
 
@@ -26,7 +27,7 @@ pub(super) fn name_of(parts: &[&[u8]]) -> Name {
     hash.first_chunk().copied().unwrap_or_default()
 }
 
-/// The names of all entries that were delivered.
+/// The names of all entries that stand once.
 pub(super) struct Identities(Sorter<ROW_BYTES>);
 
 impl Identities {
@@ -35,6 +36,11 @@ impl Identities {
     }
 
     pub(super) fn take(&mut self, sequence: u64, leaf: &Leaf) -> io::Result<()> {
+        if let Fact::Override(fact) = &leaf.fact
+            && let Some(request) = &fact.request
+        {
+            self.push(name_of(&[b"r", &request.key]), sequence, false)?;
+        }
         let (name, conflicts) = match &leaf.fact {
             Fact::Event(fact) => (name_of(&[b"e", fact.event.id.as_str().as_bytes()]), false),
             Fact::Conflict(fact) => (name_of(&[b"e", fact.event.id.as_str().as_bytes()]), true),
@@ -42,10 +48,15 @@ impl Identities {
                 Some(event) => (name_of(&[b"u", event.as_str().as_bytes()]), false),
                 None => (name_of(&[b"b", &fact.body_tag]), false),
             },
+            Fact::Override(fact) => (name_of(&[b"v", fact.id.as_str().as_bytes()]), false),
             Fact::Erasure(_) | Fact::ErasureDone(_) | Fact::Hold(_) | Fact::Release(_) => {
                 return Ok(());
             }
         };
+        self.push(name, sequence, conflicts)
+    }
+
+    fn push(&mut self, name: Name, sequence: u64, conflicts: bool) -> io::Result<()> {
         let mut row = [0; ROW_BYTES];
         let fields = name.into_iter().chain(sequence.to_be_bytes());
         row.iter_mut()
@@ -65,7 +76,7 @@ impl Identities {
                 (Some((_, earlier)), false) => findings.add_of(
                     Class::Tampered,
                     sequence,
-                    format!("entry {earlier} is the same event"),
+                    format!("entry {earlier} is the same event, override or request"),
                 ),
                 (None, true) => findings.add_of(
                     Class::Tampered,

@@ -23,6 +23,7 @@ pub mod payload_check;
 mod projected;
 pub mod replay;
 pub mod replay_end;
+mod replay_override;
 pub mod replay_step;
 mod replayed_session;
 pub mod report;

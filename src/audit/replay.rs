@@ -7,6 +7,7 @@ use std::io;
 use std::ops::RangeInclusive;
 
 use state_machine::id::{SequenceNumber, SessionId, UserTag, World};
+use state_machine::overrides::Override;
 use state_machine::session::Session;
 use state_machine::time::{ReceivedAt, Timestamp};
 use state_machine::transition::Transition;
@@ -14,7 +15,7 @@ use state_machine::transition::Transition;
 use super::replayed_session::{Change, ReplayedSession};
 use super::source::{Source, SourceError};
 use crate::log::Custody;
-use crate::log::entry::{ErasureDoneFact, ErasureFact, Fact, Leaf, SubjectName};
+use crate::log::entry::{ErasureDoneFact, ErasureFact, Fact, Leaf, OverrideFact, SubjectName};
 use crate::log::leaf::LeafError;
 
 /// A session, in its world.
@@ -76,6 +77,8 @@ pub struct Step<'step> {
 pub struct Ended {
     /// Each session, and what is decided about its payloads.
     pub sessions: BTreeMap<SessionName, (Session, Custody)>,
+    /// The overrides that were told of, by user, in the order of the log.
+    pub overrides: BTreeMap<(World, UserTag), Vec<Override>>,
 }
 
 /// Why a log cannot be replayed.
@@ -105,16 +108,25 @@ pub fn replay(
 ) -> Result<Ended, ReplayError> {
     let chosen = chosen_sessions(source, question)?;
     let mut sessions: BTreeMap<SessionName, ReplayedSession> = BTreeMap::new();
+    let mut overrides: BTreeMap<(World, UserTag), Vec<Override>> = BTreeMap::new();
     each_known(source, question, |leaf| {
         let name = session_of(&leaf.fact).filter(|name| chosen.contains(name));
         let is_told = match &question.selection {
-            Selection::Session(_) | Selection::User(_) => name.is_some(),
+            Selection::Session(_) => name.is_some(),
+            Selection::User(tag) => {
+                let overrides = |fact: &OverrideFact| fact.user == *tag;
+                name.is_some() || leaf.override_fact().is_some_and(overrides)
+            }
             Selection::Range(range) => range.contains(&leaf.sequence.0),
         };
         let (transition, changes) = match name {
             Some(name) => sessions.entry(name).or_default().take_in(leaf),
             None => (None, Vec::new()),
         };
+        if is_told && let (Some(fact), Some(made)) = (leaf.override_fact(), leaf.made()) {
+            let user = (fact.world.clone(), fact.user);
+            overrides.entry(user).or_default().push(made);
+        }
         if is_told {
             let step = Step {
                 leaf,
@@ -130,6 +142,7 @@ pub fn replay(
         .map(|(name, session)| (name, session.into_end()));
     Ok(Ended {
         sessions: ended.collect(),
+        overrides,
     })
 }
 
@@ -170,7 +183,7 @@ fn each_known(
             let is_known = question.as_of.is_none_or(|as_of| as_of.knows(&leaf));
             let had_happened = question
                 .valid_at
-                .zip(created(&leaf.fact))
+                .zip(created(&leaf))
                 .is_none_or(|(valid_at, created)| created <= valid_at);
             if is_known && had_happened {
                 take(&leaf)?;
@@ -180,8 +193,10 @@ fn each_known(
     Ok(())
 }
 
-fn created(fact: &Fact) -> Option<Timestamp> {
-    match fact {
+/// Returns when what an entry says was true.
+fn created(leaf: &Leaf) -> Option<Timestamp> {
+    match &leaf.fact {
+        Fact::Override(_) => Some(leaf.received_at.second()),
         Fact::Event(fact) | Fact::Conflict(fact) => Some(fact.event.created),
         Fact::Unreadable(_)
         | Fact::Erasure(_)
@@ -191,6 +206,7 @@ fn created(fact: &Fact) -> Option<Timestamp> {
     }
 }
 
+/// Returns the user whom an event names.
 fn user_of(fact: &Fact) -> Option<UserTag> {
     match fact {
         Fact::Event(fact) => fact.event.user,
@@ -199,7 +215,8 @@ fn user_of(fact: &Fact) -> Option<UserTag> {
         | Fact::Erasure(_)
         | Fact::ErasureDone(_)
         | Fact::Hold(_)
-        | Fact::Release(_) => None,
+        | Fact::Release(_)
+        | Fact::Override(_) => None,
     }
 }
 
@@ -209,7 +226,7 @@ fn session_of(fact: &Fact) -> Option<SessionName> {
         Fact::Event(fact) | Fact::Conflict(fact) => {
             return Some((fact.world.clone(), fact.session.clone()));
         }
-        Fact::Unreadable(_) => return None,
+        Fact::Unreadable(_) | Fact::Override(_) => return None,
         Fact::Erasure(ErasureFact { subject, .. })
         | Fact::ErasureDone(ErasureDoneFact { subject, .. })
         | Fact::Hold(subject)

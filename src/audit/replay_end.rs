@@ -1,5 +1,6 @@
 //! How sessions and users stand at the end of a replay, as rows: a line of JSON each, or a few lines of text.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
@@ -13,6 +14,7 @@ use state_machine::user::Standing;
 
 use super::moment::moment;
 use super::replay::{Ended, SessionName};
+use super::replay_override::OverrideRow;
 use super::replayed_session::{redaction, tag_text};
 use crate::log::Custody;
 
@@ -138,47 +140,65 @@ impl Display for SessionRow<'_> {
 
 /// How a user stands in one world at the end.
 #[derive(Debug, Serialize)]
-pub struct UserRow {
+pub struct UserRow<'ended> {
     object: &'static str,
     user_tag: String,
     livemode: bool,
-    account: Option<String>,
+    account: Option<&'ended str>,
     status: &'static str,
     since: Option<i64>,
-    session: Option<String>,
+    session: Option<&'ended str>,
     attempts: u32,
+    overrides: Vec<OverrideRow<'ended>>,
 }
 
-impl UserRow {
-    /// Returns the rows of a user: one for each world in which a session belongs to them.
-    pub fn all_of(tag: UserTag, ended: &Ended) -> Vec<Self> {
+impl<'ended> UserRow<'ended> {
+    /// Returns the rows of a user: one for each world in which a session belongs to them or an override concerns them.
+    pub fn all_of(tag: UserTag, ended: &'ended Ended) -> Vec<Self> {
+        let is_of = |session: &Session| session.user.as_ref().is_some_and(|user| user.tag == tag);
         let owned = ended
             .sessions
             .iter()
-            .filter(|(_, (session, _))| session.user.as_ref().is_some_and(|user| user.tag == tag));
-        let owned: Vec<_> = owned.collect();
-        owned
-            .chunk_by(|((world, _), _), ((other, _), _)| world == other)
-            .filter_map(|sessions| {
-                let ((world, _), _) = sessions.first()?;
-                let of_world = sessions.iter().map(|((_, id), (session, _))| (id, session));
-                let standing = Standing::of(of_world, []);
-                Some(Self {
-                    object: "user",
-                    user_tag: tag_text(&tag.0),
-                    livemode: world.livemode,
-                    account: world.account.as_ref().map(ToString::to_string),
-                    status: standing.status().as_str(),
-                    since: standing.since().map(|since| since.0),
-                    session: standing.current().map(|(id, _)| id.to_string()),
-                    attempts: standing.attempts_total(),
-                })
-            })
-            .collect()
+            .filter(|(_, (session, _))| is_of(session));
+        let mut worlds: BTreeMap<&World, Vec<_>> = BTreeMap::new();
+        for ((world, id), (session, _)) in owned {
+            worlds.entry(world).or_default().push((id, session));
+        }
+        for (world, _) in ended.overrides.keys().filter(|(_, user)| *user == tag) {
+            worlds.entry(world).or_default();
+        }
+        let rows = worlds.into_iter().map(|(world, sessions)| {
+            let overrides = ended.overrides.get(&(world.clone(), tag));
+            Self::of(
+                world,
+                tag,
+                &Standing::of(sessions, overrides.into_iter().flatten()),
+            )
+        });
+        rows.collect()
+    }
+
+    fn of(world: &'ended World, tag: UserTag, standing: &Standing<'ended>) -> Self {
+        Self {
+            object: "user",
+            user_tag: tag_text(&tag.0),
+            livemode: world.livemode,
+            account: world.account.as_ref().map(AccountId::as_str),
+            status: standing.status().as_str(),
+            since: standing.since().map(|since| since.0),
+            session: standing.current().map(|(id, _)| id.as_str()),
+            attempts: standing.attempts_total(),
+            overrides: standing
+                .overrides
+                .iter()
+                .copied()
+                .map(OverrideRow::of)
+                .collect(),
+        }
     }
 }
 
-impl Display for UserRow {
+impl Display for UserRow<'_> {
     fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
         write!(to, "{}: {}", self.user_tag, self.status)?;
         if let Some(since) = self.since {
@@ -188,7 +208,10 @@ impl Display for UserRow {
             write!(to, " by {session}")?;
         }
         let mode = if self.livemode { "live" } else { "test" };
-        writeln!(to, ", {} attempts, in {mode} mode", self.attempts)
+        writeln!(to, ", {} attempts, in {mode} mode", self.attempts)?;
+        self.overrides
+            .iter()
+            .try_for_each(|made| writeln!(to, "    {made}"))
     }
 }
 

@@ -9,6 +9,7 @@ use state_machine::transition::{Mark, Transition};
 use super::moment::moment;
 use super::replay::Step;
 use super::replay_end::{NameRow, name};
+use super::replay_override::OverrideRow;
 use super::replayed_session::Change;
 use crate::log::entry::{ErasureDoneFact, ErasureFact, Fact, SessionFact, Subject, SubjectName};
 use crate::stripe::decode::EventForm;
@@ -25,6 +26,8 @@ pub struct StepRow<'step> {
     session: Option<NameRow<'step>>,
     #[serde(flatten)]
     event: Option<EventRow<'step>>,
+    #[serde(flatten)]
+    made: Option<OverrideRow<'step>>,
     #[serde(flatten)]
     transition: Option<TransitionRow>,
     changes: Vec<ChangeRow>,
@@ -90,6 +93,7 @@ impl<'step> StepRow<'step> {
             }
             Fact::Hold(subject) => ("hold", subject_name(subject), None),
             Fact::Release(subject) => ("release", subject_name(subject), None),
+            Fact::Override(_) => ("override", None, None),
         };
         let changes = step.changes.iter().cloned();
         Self {
@@ -99,6 +103,7 @@ impl<'step> StepRow<'step> {
             kind,
             session,
             event,
+            made: OverrideRow::of_entry(step.leaf),
             transition: step.transition.as_ref().map(TransitionRow::of),
             changes: changes
                 .map(|Change { what, from, to }| ChangeRow { what, from, to })
@@ -157,6 +162,9 @@ impl Display for StepRow<'_> {
                 moment(Timestamp(event.created)),
             );
             write!(to, "  {kind} {} of {at}", event.event)?;
+        }
+        if let Some(made) = &self.made {
+            write!(to, "  {made}")?;
         }
         writeln!(to)?;
         if let Some(unfolded) = self.event.as_ref().and_then(|event| event.unfolded) {

@@ -52,7 +52,8 @@ impl ReplayedSession {
             | Fact::Erasure(_)
             | Fact::ErasureDone(_)
             | Fact::Hold(_)
-            | Fact::Release(_) => None,
+            | Fact::Release(_)
+            | Fact::Override(_) => None,
         };
         self.custody = self.custody.after(leaf.sequence, &leaf.fact);
         (transition, changes(&before, &self.facts()))

@@ -1,10 +1,34 @@
 //! The body of a request: bounded in size and in time.
 
+use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, Payload};
 
 use super::Options;
 use super::error::Error;
+
+/// Reads the body of a request that states something. Its type is asked for, since a browser sends any other without
+/// asking, in the name of whichever page it shows.
+pub(super) async fn json_of(
+    request: &HttpRequest,
+    payload: Payload,
+    bytes_max: usize,
+    options: &Options,
+) -> Result<Bytes, Error> {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    let is_json = content_type
+        .and_then(|value| value.to_str().ok()?.split(';').next())
+        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"));
+    if !is_json {
+        return Err(Error::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content_type_unsupported",
+            "the body is to be of the type application/json",
+        ));
+    }
+    body_of(payload, bytes_max, options).await
+}
 
 /// Reads a body of at most `bytes_max` bytes.
 pub(super) async fn body_of(

@@ -1,7 +1,5 @@
 //! `POST /v1/sessions/{id}/erase`, `/hold` and `/release`: what operators state about what is kept of a session.
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -9,7 +7,7 @@ use state_machine::id::{AccountId, SessionId};
 use tokio::sync::oneshot;
 
 use super::Shared;
-use super::body::body_of;
+use super::body::json_of;
 use super::error::Error;
 use super::parameters::Parameters;
 use crate::log::entry::SubjectName;
@@ -71,21 +69,9 @@ async fn state(
     Ok(HttpResponse::Ok().json(Answer::of(&service, &subject, &stated)))
 }
 
-/// Reads who wants it, and why. The type of the body is asked for, since a browser sends any other without asking, in
-/// the name of whichever page it shows.
+/// Reads who wants it, and why.
 async fn words(request: &HttpRequest, body: Payload, shared: &Shared) -> Result<Words, Error> {
-    let content_type = request.headers().get(CONTENT_TYPE);
-    let is_json = content_type
-        .and_then(|value| value.to_str().ok()?.split(';').next())
-        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"));
-    if !is_json {
-        return Err(Error::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "content_type_unsupported",
-            "the body is to be of the type application/json",
-        ));
-    }
-    let body = body_of(body, BODY_BYTES_MAX, &shared.options).await?;
+    let body = json_of(request, body, BODY_BYTES_MAX, &shared.options).await?;
     let words = serde_json::from_slice(&body).map_err(|_| {
         let message =
             "the body is to be a JSON object with the texts `actor` and `reason`, and nothing else";

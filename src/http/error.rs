@@ -10,6 +10,7 @@ use crate::log::AppendError;
 use crate::service::IngestError;
 use crate::service::custody::StatementError;
 use crate::service::evidence::EvidenceError;
+use crate::service::overrides::OverrideError;
 use crate::service::read::ReadError;
 
 /// How long a client is asked to wait before it tries again.
@@ -55,6 +56,16 @@ impl Error {
     /// Says that the log keeps nothing of a session.
     pub(super) fn nothing_kept() -> Self {
         Self::missing("id", "nothing is kept of such a session of this world")
+    }
+
+    /// Says that it is not known to be on disk.
+    pub(super) fn not_recorded() -> Self {
+        Self::unavailable("not_recorded", "this could not be recorded; ask again")
+    }
+
+    fn stated_and_not_folded() -> Self {
+        let message = "this is durable, and the projections are behind; ask again";
+        Self::unavailable("not_projected", message)
     }
 
     /// Says that there is nothing under a path.
@@ -177,13 +188,26 @@ impl From<StatementError> for Error {
             StatementError::Actor => Self::parameter("actor", error.to_string()),
             StatementError::Reason => Self::parameter("reason", error.to_string()),
             StatementError::Append(error) => Self::of_append(&error, "ask again"),
-            StatementError::NotFolded(_) => Self::unavailable(
-                "not_projected",
-                "this is durable, and the projections are behind; ask again",
-            ),
+            StatementError::NotFolded(_) => Self::stated_and_not_folded(),
             StatementError::Subject(_) | StatementError::Prepare(_) => {
                 tracing::error!(%error, "a statement was not taken");
-                Self::unavailable("not_recorded", "this could not be recorded; ask again")
+                Self::not_recorded()
+            }
+        }
+    }
+}
+
+impl From<OverrideError> for Error {
+    fn from(error: OverrideError) -> Self {
+        match error {
+            OverrideError::Actor => Self::parameter("actor", error.to_string()),
+            OverrideError::Reason => Self::parameter("reason", error.to_string()),
+            OverrideError::Expired => Self::parameter("expires", error.to_string()),
+            OverrideError::Append(error) => Self::of_append(&error, "ask again"),
+            OverrideError::NotFolded(_) => Self::stated_and_not_folded(),
+            OverrideError::Prepare(_) => {
+                tracing::error!(%error, "an override was not taken");
+                Self::not_recorded()
             }
         }
     }
@@ -201,6 +225,10 @@ impl Error {
             }
             AppendError::NotHeld => {
                 return Self::new(StatusCode::CONFLICT, "not_held", error.to_string());
+            }
+            AppendError::OtherContent(_) => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                return Self::new(status, "idempotency_key_reused", error.to_string());
             }
         };
         Self::unavailable(code, format!("{what}; {advice}"))

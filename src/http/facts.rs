@@ -6,7 +6,9 @@ use state_machine::id::{AccountId, EventId, ReportId, SessionId, World};
 
 use super::sessions::LastErrorJson;
 use super::users::tag_text;
-use crate::log::entry::{ErasureCause, Fact, SessionFact, Subject, SubjectName, UnreadableFact};
+use crate::log::entry::{
+    ErasureCause, Fact, OverrideFact, SessionFact, Subject, SubjectName, UnreadableFact,
+};
 use crate::stripe::decode::EventForm;
 use crate::stripe::spelling;
 
@@ -20,6 +22,7 @@ pub(super) fn kind(fact: &Fact) -> &'static str {
         Fact::ErasureDone(_) => "erasure_done",
         Fact::Hold(_) => "hold",
         Fact::Release(_) => "release",
+        Fact::Override(_) => "override",
     }
 }
 
@@ -42,6 +45,7 @@ pub(super) enum FactJson<'a> {
     Custody {
         subject: SubjectJson<'a>,
     },
+    Override(OverrideFactJson<'a>),
 }
 
 impl<'a> FactJson<'a> {
@@ -68,6 +72,38 @@ impl<'a> FactJson<'a> {
             Fact::Hold(subject) | Fact::Release(subject) => Self::Custody {
                 subject: SubjectJson::of(subject),
             },
+            Fact::Override(fact) => Self::Override(OverrideFactJson::of(fact)),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct OverrideFactJson<'a> {
+    r#override: &'a str,
+    livemode: bool,
+    account: Option<&'a str>,
+    user_tag: String,
+    action: &'static str,
+    attempts: Option<u32>,
+    expires: Option<i64>,
+    /// Keyed hashes of the idempotency key, and of what was asked for under it.
+    idempotency_key_tag: Option<String>,
+    content_tag: Option<String>,
+}
+
+impl<'a> OverrideFactJson<'a> {
+    fn of(fact: &'a OverrideFact) -> Self {
+        let (livemode, account) = world(&fact.world);
+        Self {
+            r#override: fact.id.as_str(),
+            livemode,
+            account,
+            user_tag: tag_text(fact.user),
+            action: fact.action.as_str(),
+            attempts: fact.action.attempts(),
+            expires: fact.expires.map(|expires| expires.0),
+            idempotency_key_tag: fact.request.map(|request| hex::encode(request.key)),
+            content_tag: fact.request.map(|request| hex::encode(request.content)),
         }
     }
 }

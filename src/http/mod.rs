@@ -11,6 +11,7 @@ mod exports;
 mod facts;
 mod gate;
 mod health;
+pub mod overrides;
 mod parameters;
 pub mod routes;
 mod sessions;

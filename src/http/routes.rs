@@ -6,7 +6,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Responder, ResponseError, Ro
 
 use super::error::Error;
 use super::{
-    anomalies, custody, digest, entries, exports, gate, health, sessions, tlog, users, webhook,
+    anomalies, custody, digest, entries, exports, gate, health, overrides, sessions, tlog, users,
+    webhook,
 };
 use crate::access::gate::Gate;
 use crate::access::scope::Scope;
@@ -35,6 +36,8 @@ pub fn routes() -> Vec<At> {
         post("/webhooks/stripe", Gate::Signature, webhook::receive),
         get("/v1/users", READ, users::list),
         get("/v1/users/{id}", READ, users::show),
+        get("/v1/users/{id}/overrides", READ, overrides::list),
+        post("/v1/users/{id}/overrides", OPERATE, overrides::make),
         get("/v1/sessions", READ, sessions::list),
         get("/v1/sessions/{id}", READ, sessions::show),
         get("/v1/sessions/{id}/history", READ, sessions::history),

@@ -20,6 +20,8 @@ use crate::stripe::user_reference::UserReference;
 
 /// What an unreadable user reference reads as, after Stripe's own word for erased texts.
 const REDACTED: &str = "[redacted]";
+/// What the reference of a user reads as whom no session names: overrides hold the tag alone.
+const UNNAMED: &str = "[unnamed]";
 const TAG_PREFIX: &str = "tag_";
 
 /// `GET /v1/users/{id}`
@@ -92,6 +94,7 @@ pub(super) fn text_of(name: &UserName) -> &str {
     match name {
         UserName::Reference(reference) => reference.expose(),
         UserName::Redacted => REDACTED,
+        UserName::Unnamed => UNNAMED,
     }
 }
 
@@ -147,6 +150,7 @@ impl<'a> UserJson<'a> {
                 .map(|(id, session)| SessionSummary::of(id, session))
                 .collect(),
             anomalies: user
+                .known
                 .sessions
                 .iter()
                 .map(|known| known.anomalies.len())

@@ -45,6 +45,9 @@ pub enum AppendError {
     /// Only what is held can be released.
     #[error("there is no hold to release")]
     NotHeld,
+    /// A key stands for one request.
+    #[error("the idempotency key came with another request, which entry {0} holds")]
+    OtherContent(SequenceNumber),
 }
 
 /// Called once with what became of an entry; it must not block.

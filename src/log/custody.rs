@@ -36,7 +36,7 @@ impl Custody {
     #[must_use]
     pub fn after(mut self, sequence: SequenceNumber, fact: &Fact) -> Self {
         match fact {
-            Fact::Event(_) | Fact::Conflict(_) | Fact::Unreadable(_) => {}
+            Fact::Event(_) | Fact::Conflict(_) | Fact::Unreadable(_) | Fact::Override(_) => {}
             Fact::Erasure(_) => self.erasure = self.erasure.or(Some(sequence)),
             Fact::ErasureDone(_) => self.done = self.done.or(Some(sequence)),
             Fact::Hold(_) => self.hold = self.hold.or(Some(sequence)),
@@ -73,7 +73,7 @@ impl Custody {
 /// Returns whose custody an entry changes.
 pub(super) fn subject_of(fact: &Fact) -> Option<&Subject> {
     match fact {
-        Fact::Event(_) | Fact::Conflict(_) | Fact::Unreadable(_) => None,
+        Fact::Event(_) | Fact::Conflict(_) | Fact::Unreadable(_) | Fact::Override(_) => None,
         Fact::Erasure(ErasureFact { subject, .. })
         | Fact::ErasureDone(ErasureDoneFact { subject, .. })
         | Fact::Hold(subject)

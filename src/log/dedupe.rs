@@ -6,8 +6,10 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use state_machine::id::SequenceNumber;
 
-use super::entry::{ErasureDoneFact, ErasureFact, Fact, SessionFact};
+use super::entry::{ErasureDoneFact, ErasureFact, Fact, OverrideFact, SessionFact};
 use super::session_fact::put_session_fact;
+
+const REQUEST: u8 = b'r';
 
 /// What two deliveries of one thing have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,7 +42,17 @@ impl Identification {
             | Fact::ErasureDone(ErasureDoneFact { subject, .. })
             | Fact::Hold(subject)
             | Fact::Release(subject) => Self::with(b'o', &subject.key_slot.0.to_le_bytes()),
+            Fact::Override(fact) => Self::with(b'v', fact.id.as_str().as_bytes()),
         }
+    }
+
+    /// Returns by what a request is known again.
+    pub(super) fn of_request(key: &[u8; 16]) -> Self {
+        Self::with(REQUEST, key)
+    }
+
+    pub(super) fn is_of_request(&self) -> bool {
+        self.0.first() == Some(&REQUEST)
     }
 
     /// Returns the identification of a conflict: the same facts conflict once.
@@ -62,7 +74,12 @@ impl Identification {
 pub(super) fn facts_digest(fact: &Fact) -> FactsDigest {
     let fact = match fact {
         Fact::Event(fact) | Fact::Conflict(fact) => fact,
-        Fact::Unreadable(_)
+        Fact::Override(OverrideFact {
+            request: Some(request),
+            ..
+        }) => return request.content,
+        Fact::Override(OverrideFact { request: None, .. })
+        | Fact::Unreadable(_)
         | Fact::Erasure(_)
         | Fact::ErasureDone(_)
         | Fact::Hold(_)

@@ -98,7 +98,7 @@ impl Draft {
         self.add(Prepared::of_own(key, at, fact), None, false);
     }
 
-    /// Adds what is stated about a subject, unless it stands already.
+    /// Adds what is stated, unless it stands already.
     pub(super) fn add_statement(&mut self, prepared: Prepared) -> Result<Appended, AppendError> {
         let custody = self.custody(&prepared.key);
         let stands = match prepared.fact() {
@@ -111,7 +111,11 @@ impl Draft {
                 _ => custody.hold,
             },
             Fact::Release(_) if custody.hold.is_none() => return Err(AppendError::NotHeld),
-            Fact::Release(_) | Fact::Event(_) | Fact::Conflict(_) | Fact::Unreadable(_) => None,
+            Fact::Release(_)
+            | Fact::Event(_)
+            | Fact::Conflict(_)
+            | Fact::Unreadable(_)
+            | Fact::Override(_) => None,
         };
         Ok(match stands {
             Some(sequence) => Appended {
@@ -192,6 +196,7 @@ fn is_redaction(fact: &Fact) -> bool {
         | Fact::Erasure(_)
         | Fact::ErasureDone(_)
         | Fact::Hold(_)
-        | Fact::Release(_) => false,
+        | Fact::Release(_)
+        | Fact::Override(_) => false,
     }
 }

@@ -1,8 +1,9 @@
 //! An entry: the leaf (clear, immutable, versioned binary) and the sealed payload beside it.
 
 use state_machine::event::Event;
-use state_machine::id::{SequenceNumber, SessionId, World};
-use state_machine::time::ReceivedAt;
+use state_machine::id::{OverrideId, SequenceNumber, SessionId, UserTag, World};
+use state_machine::overrides::Action;
+use state_machine::time::{ReceivedAt, Timestamp};
 
 use super::vault::KeySlot;
 use crate::stripe::decode::{EventForm, Unreadable};
@@ -52,6 +53,8 @@ pub enum Fact {
     Hold(Subject),
     /// The hold is over.
     Release(Subject),
+    /// What an operator decided about a user; the payload says who and why.
+    Override(OverrideFact),
 }
 
 /// The closed, non-personal part of an event.
@@ -123,6 +126,32 @@ pub struct ErasureDoneFact {
     pub erasure: SequenceNumber,
     /// How many payloads there were.
     pub payloads: u64,
+}
+
+/// What an operator decided about a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverrideFact {
+    /// The world in which it holds.
+    pub world: World,
+    /// Whom it concerns.
+    pub user: UserTag,
+    /// Its own id.
+    pub id: OverrideId,
+    /// What was decided.
+    pub action: Action,
+    /// When it ends by itself.
+    pub expires: Option<Timestamp>,
+    /// By what its request is known again, if it can be.
+    pub request: Option<RequestTag>,
+}
+
+/// Keyed hashes by which a request is known again when it is made twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestTag {
+    /// Of the idempotency key.
+    pub key: [u8; 16],
+    /// Of what was asked for, by whom and why.
+    pub content: [u8; 16],
 }
 
 /// What binds a sealed payload to its leaf.

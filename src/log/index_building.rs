@@ -82,6 +82,7 @@ fn known(entry: &Entry) -> Option<(Identification, Known)> {
     let facts = facts_digest(&entry.leaf.fact);
     let identification = Identification::of(&entry.leaf.fact);
     let identification = match &entry.leaf.fact {
+        Fact::Override(fact) => Identification::of_request(&fact.request.as_ref()?.key),
         Fact::Conflict(_) => identification.of_conflict(&facts),
         Fact::Event(_) | Fact::Unreadable(_) => identification,
         Fact::Erasure(_) | Fact::ErasureDone(_) | Fact::Hold(_) | Fact::Release(_) => return None,

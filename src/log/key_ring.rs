@@ -95,6 +95,12 @@ impl KeyRing {
         Ok(Arc::new(SubjectKey::new(name, slot, keys, unused)))
     }
 
+    /// Returns what stands for a key where an entry has no subject.
+    pub(super) fn of_log() -> Arc<SubjectKey> {
+        let bound = (Custody::default(), true);
+        Arc::new(SubjectKey::new(None, KeySlot::LOG, None, bound))
+    }
+
     /// Returns a key that is none: what keys cost is measured against this.
     pub(super) fn none(name: SubjectName) -> Arc<SubjectKey> {
         let bound = (Custody::default(), true);

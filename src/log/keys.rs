@@ -73,6 +73,7 @@ pub(crate) fn is_weak(key: &[u8; KEY_BYTES]) -> bool {
 pub(super) struct LogKeys {
     user_tag: Hmac<Sha256>,
     body_tag: Hmac<Sha256>,
+    request_tag: Hmac<Sha256>,
     check: Hmac<Sha256>,
     /// The keys of what operators say.
     pub(super) words: PayloadKeys,
@@ -111,6 +112,7 @@ impl LogKeys {
         Self {
             user_tag: derived(&hkdf, "user tag"),
             body_tag: derived(&hkdf, "body tag"),
+            request_tag: derived(&hkdf, "request tag"),
             check: derived(&hkdf, "key check"),
             words: PayloadKeys::derive(secret),
         }
@@ -127,6 +129,11 @@ impl LogKeys {
     /// Returns the tag by which an unreadable body is known again.
     pub(super) fn body_tag(&self, body: &[u8]) -> [u8; 16] {
         first_half(keyed_hash(&self.body_tag, body))
+    }
+
+    /// Returns the tag by which a request, or what it asks for, is known again.
+    pub(super) fn request_tag(&self, of: &[u8]) -> [u8; 16] {
+        first_half(keyed_hash(&self.request_tag, of))
     }
 
     /// Returns what tells, for one log, whether a vault is its own.

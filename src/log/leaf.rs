@@ -10,6 +10,7 @@ use state_machine::time::ReceivedAt;
 use super::binary::{Fields, put_text};
 use super::entry::{Fact, Leaf, PayloadDigest, UnreadableFact};
 use super::erasure_fact;
+use super::override_fact::{override_fact, put_override};
 use super::session_fact::{put_session_fact, session_fact};
 use super::vault::KeySlot;
 use crate::stripe::decode::{Unreadable, UnreadableReason};
@@ -18,10 +19,11 @@ use crate::stripe::secret::SecretFingerprint;
 const VERSION: u8 = 2;
 /// Where the kind stands, with the sequence number behind it.
 const KIND_AT: usize = 1;
-/// Kinds 4, 5, 6, 9 and 10 are reserved: observation, override, reservation, configuration, attestation.
+/// Kinds 4, 6, 9 and 10 are reserved: observation, reservation, configuration, attestation.
 const KIND_EVENT: u8 = 1;
 const KIND_CONFLICT: u8 = 2;
 const KIND_UNREADABLE: u8 = 3;
+const KIND_OVERRIDE: u8 = 5;
 const KIND_ERASURE: u8 = 7;
 const KIND_ERASURE_DONE: u8 = 8;
 const KIND_HOLD: u8 = 11;
@@ -73,6 +75,7 @@ impl Leaf {
             Fact::Hold(subject) | Fact::Release(subject) => {
                 erasure_fact::put_subject(&mut bytes, subject);
             }
+            Fact::Override(fact) => put_override(&mut bytes, fact),
         }
         bytes
     }
@@ -140,6 +143,7 @@ fn kind(fact: &Fact) -> u8 {
         Fact::ErasureDone(_) => KIND_ERASURE_DONE,
         Fact::Hold(_) => KIND_HOLD,
         Fact::Release(_) => KIND_RELEASE,
+        Fact::Override(_) => KIND_OVERRIDE,
     }
 }
 
@@ -152,6 +156,7 @@ fn fact(kind: u8, fields: &mut Fields<'_>) -> Result<Fact, LeafError> {
         KIND_ERASURE_DONE => Fact::ErasureDone(erasure_fact::erasure_done(fields)?),
         KIND_HOLD => Fact::Hold(erasure_fact::subject(fields)?),
         KIND_RELEASE => Fact::Release(erasure_fact::subject(fields)?),
+        KIND_OVERRIDE => Fact::Override(override_fact(fields)?),
         unknown => return Err(LeafError::UnknownKind(unknown)),
     })
 }

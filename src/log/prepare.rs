@@ -9,8 +9,8 @@ use state_machine::time::ReceivedAt;
 
 use super::binary::bounded;
 use super::dedupe::{FactsDigest, Identification, facts_digest};
-use super::entry::{Entry, Fact, Leaf, PayloadDigest, SessionFact, UnreadableFact};
-use super::key_ring::KeyError;
+use super::entry::{Entry, Fact, Leaf, OverrideFact, PayloadDigest, SessionFact, UnreadableFact};
+use super::key_ring::{KeyError, KeyRing};
 use super::keys::{LogKeys, PayloadKeys};
 use super::payload;
 use super::subject_key::SubjectKey;
@@ -21,7 +21,7 @@ use crate::stripe::signature::AuthenticatedPayload;
 
 /// An entry but for its place: sealed, hashed and ready for the sequencer.
 pub struct Prepared {
-    /// By what its delivery is known again; none for what was not delivered.
+    /// By what its delivery, or its request, is known again; none for what nobody sends twice.
     pub(super) delivery: Option<Delivered>,
     /// The key of the subject that it belongs to.
     pub(super) key: Arc<SubjectKey>,
@@ -29,7 +29,7 @@ pub struct Prepared {
     leaf_bytes: Vec<u8>,
 }
 
-/// By what a delivery is known again.
+/// By what a delivery, or a request, is known again.
 pub(super) struct Delivered {
     pub(super) identification: Identification,
     pub(super) facts: FactsDigest,
@@ -110,6 +110,24 @@ impl Prepared {
         let (sealed, digest) = seal(options, &keys.words, &identification, ("", &words))?;
         let leaf = statement((options.clock)(), fact, Some(digest));
         Ok(Self::new(None, key, leaf, sealed))
+    }
+
+    /// Prepares what an operator decides about a user.
+    pub(super) fn of_override(
+        (keys, options): (&LogKeys, &Options),
+        fact: OverrideFact,
+        words: &Words,
+    ) -> Result<Self, RandomError> {
+        let request = fact.request.map(|request| Delivered {
+            identification: Identification::of_request(&request.key),
+            facts: request.content,
+        });
+        let fact = Fact::Override(fact);
+        let prepared = Self::of_statement((keys, options), KeyRing::of_log(), fact, words)?;
+        Ok(Self {
+            delivery: request,
+            ..prepared
+        })
     }
 
     /// Prepares what the log states by itself, of a time.

@@ -120,7 +120,8 @@ fn subject_name(entry: &Entry) -> SubjectName {
         | Fact::Erasure(_)
         | Fact::ErasureDone(_)
         | Fact::Hold(_)
-        | Fact::Release(_) => SubjectName::Entry(entry.leaf.sequence),
+        | Fact::Release(_)
+        | Fact::Override(_) => SubjectName::Entry(entry.leaf.sequence),
     }
 }
 

@@ -143,6 +143,7 @@ impl Sequencer {
                 sequence,
                 duplicate: true,
             }),
+            Found::OtherContent(sequence) => Err(AppendError::OtherContent(sequence)),
             Found::New {
                 identification,
                 conflicts,
@@ -174,7 +175,11 @@ impl Sequencer {
             None if indexed < self.recent_from => self.shared.index.find(identification)?,
             known => known,
         };
-        let conflicts = known.is_some_and(|known| known.facts != *facts);
+        let other = known.filter(|known| known.facts != *facts);
+        if let Some(other) = other.filter(|_| identification.is_of_request()) {
+            return Ok(Found::OtherContent(other.sequence));
+        }
+        let conflicts = other.is_some();
         let (identification, known) = if conflicts {
             let identification = identification.of_conflict(facts);
             let known = self.recent.find(&identification);
@@ -237,9 +242,11 @@ impl Sequencer {
     }
 }
 
-/// What a delivery turned out to be.
+/// What a delivery, or a request, turned out to be.
 enum Found {
     Again(SequenceNumber),
+    /// A request whose key another one has had.
+    OtherContent(SequenceNumber),
     New {
         identification: Identification,
         conflicts: bool,

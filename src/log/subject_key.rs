@@ -11,7 +11,7 @@ use super::vault::KeySlot;
 
 /// The key of a subject, what is decided about it, and what the index does not know of it yet.
 pub(super) struct SubjectKey {
-    /// None for a body that could not be read, before it has its place.
+    /// None for a body that could not be read, before it has its place; and for what has no subject.
     pub(super) name: Option<SubjectName>,
     pub(super) slot: KeySlot,
     state: Mutex<State>,

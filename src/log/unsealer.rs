@@ -143,6 +143,7 @@ fn user_of(fact: &Fact) -> Option<UserTag> {
         | Fact::Erasure(_)
         | Fact::ErasureDone(_)
         | Fact::Hold(_)
-        | Fact::Release(_) => None,
+        | Fact::Release(_)
+        | Fact::Override(_) => None,
     }
 }

@@ -42,6 +42,7 @@ pub fn catch_up<Entries: Iterator<Item = Result<Arc<LogEntry>, ReadError>>>(
         let mut round = Round {
             view: &view,
             sessions: BTreeMap::new(),
+            users: BTreeMap::new(),
             strays: Rows::new(),
         };
         for entry in entries.by_ref().take(ROUND_ENTRIES_MAX) {
@@ -70,6 +71,7 @@ pub fn catch_up<Entries: Iterator<Item = Result<Arc<LogEntry>, ReadError>>>(
 struct Round<'view> {
     view: &'view View,
     sessions: BTreeMap<(World, SessionId), Changed<SessionRecord>>,
+    users: BTreeMap<(World, UserTag), Changed<UserRecord>>,
     strays: Rows, // anomalies of entries that belong to no session
 }
 
@@ -83,6 +85,7 @@ impl Round<'_> {
     fn take_in(&mut self, leaf: &Leaf) -> Result<(), StoreError> {
         match concern(leaf) {
             Concern::Session(world, id) => self.session(world, id)?.take_in(leaf),
+            Concern::User(world, tag) => self.user(world, tag)?.take_in(leaf),
             Concern::Stray(anomaly) => self.take_in_stray(&anomaly),
             Concern::Nothing => {}
         }
@@ -105,13 +108,19 @@ impl Round<'_> {
         })
     }
 
+    fn user(&mut self, world: &World, tag: UserTag) -> Result<&mut UserRecord, StoreError> {
+        touch(&mut self.users, (world.clone(), tag), || {
+            self.view.user(world, tag)
+        })
+    }
+
     /// Puts every change into the batch, and returns whose standing it may change.
     fn write(
-        self,
+        mut self,
         projections: &Projections,
         batch: &mut OwnedWriteBatch,
     ) -> Result<Vec<(World, UserTag)>, StoreError> {
-        let mut users: BTreeMap<(World, UserTag), Changed<UserRecord>> = BTreeMap::new();
+        let mut users = std::mem::take(&mut self.users);
         for ((world, id), record) in &self.sessions {
             let (before, after) = (
                 project(&record.before.history),

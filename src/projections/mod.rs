@@ -1,6 +1,6 @@
 //! Floor 3, projections: derived from the log and disposable.
 //!
-//! A record of each session (its facts), of each user (their sessions) and the rows of every listing, written by
+//! A record of each session (its facts), of each user (their sessions and overrides) and the rows of every listing, written by
 //! [`catch_up`] alone. Deleting the directory loses nothing: start-up folds the log again. No personal data lies here in
 //! clear; a user is found by tag.
 
@@ -13,5 +13,6 @@ pub mod live;
 pub mod record;
 pub mod store;
 pub mod stored;
+mod stored_override;
 mod take_in;
 pub mod view;

@@ -1,7 +1,9 @@
-//! The records: of a session its facts, from which its fold follows; of a user which sessions are theirs.
+//! The records: of a session its facts, from which its fold follows; of a user which sessions are theirs, and what
+//! operators decided.
 
 use state_machine::history::{Arrival, History};
 use state_machine::id::{EventId, SequenceNumber, SessionId};
+use state_machine::overrides::Override;
 use state_machine::time::Timestamp;
 use state_machine::transition::StateName;
 
@@ -77,10 +79,20 @@ impl SessionRecord {
     }
 }
 
-/// The sessions of a user, and the status under which the user is listed.
+/// What the log says of one user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordedUser {
+    /// The user's sessions, in order of id.
+    pub sessions: Vec<(SessionId, SessionRecord)>,
+    /// What operators decided about the user, in the order of the log.
+    pub overrides: Vec<Override>,
+}
+
+/// The sessions of a user, what operators decided, and the status under which the user is listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct UserRecord {
     pub(super) sessions: Vec<SessionId>, // in order of id, each once
+    pub(super) overrides: Vec<Override>, // in the order of the log, each once
     pub(super) listed_as: Option<StateName>,
 }
 
@@ -91,6 +103,15 @@ impl UserRecord {
             (Err(place), true) => self.sessions.insert(place, id.clone()),
             (Ok(place), false) => drop(self.sessions.remove(place)),
             (Ok(_), true) | (Err(_), false) => {}
+        }
+    }
+
+    /// Adds an override; one that is there already changes nothing.
+    pub(super) fn insert_override(&mut self, made: Override) {
+        let place = |other: &Override| other.arrival.sequence;
+        let sequence = made.arrival.sequence;
+        if let Err(place) = self.overrides.binary_search_by_key(&sequence, place) {
+            self.overrides.insert(place, made);
         }
     }
 }

@@ -8,10 +8,12 @@ use state_machine::history::{Arrival, Recorded};
 use state_machine::id::{
     ErrorCode, EventId, InvalidIdentifier, ReportId, SequenceNumber, SessionId, UserTag,
 };
+use state_machine::overrides::Override;
 use state_machine::time::{ReceivedAt, Timestamp};
 
 use super::key;
 use super::record::{SessionRecord, Unfolded, UserRecord, WhyUnfolded};
+use super::stored_override::StoredOverride;
 use crate::log::Custody;
 
 /// A stored record does not decode.
@@ -69,6 +71,7 @@ impl UserRecord {
     pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
         postcard::to_stdvec(&StoredUser {
             sessions: self.sessions.iter().map(SessionId::as_str).collect(),
+            overrides: self.overrides.iter().map(StoredOverride::from).collect(),
             listed_as: self.listed_as.map(key::state),
         })
     }
@@ -76,8 +79,10 @@ impl UserRecord {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DamagedRecord> {
         let stored: StoredUser<'_> = postcard::from_bytes(bytes)?;
         let sessions = stored.sessions.into_iter().map(SessionId::parse);
+        let overrides = stored.overrides.into_iter().map(Override::try_from);
         Ok(Self {
             sessions: sessions.collect::<Result<_, _>>()?,
+            overrides: overrides.collect::<Result<_, _>>()?,
             listed_as: stored.listed_as.map(key::state_of_byte).transpose()?,
         })
     }
@@ -87,6 +92,8 @@ impl UserRecord {
 struct StoredUser<'a> {
     #[serde(borrow)]
     sessions: Vec<&'a str>,
+    #[serde(borrow)]
+    overrides: Vec<StoredOverride<'a>>,
     listed_as: Option<u8>,
 }
 
@@ -130,7 +137,7 @@ struct StoredUnfolded<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredArrival {
+pub(super) struct StoredArrival {
     sequence: u64,
     received_at: i64,
 }

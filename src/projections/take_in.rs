@@ -2,13 +2,14 @@
 //! once, so that no entry can mean one thing to one of them and another to the other.
 
 use state_machine::history::{Arrival, Recorded};
-use state_machine::id::{SequenceNumber, SessionId, World};
+use state_machine::id::{SequenceNumber, SessionId, UserTag, World};
 use state_machine::time::Timestamp;
 
 use super::listing::{ListedAnomaly, rule};
-use super::record::{SessionRecord, Unfolded, WhyUnfolded};
+use super::record::{SessionRecord, Unfolded, UserRecord, WhyUnfolded};
 use crate::log::entry::{
-    ErasureDoneFact, ErasureFact, Fact, Leaf, SessionFact, SubjectName, UnreadableFact,
+    ErasureDoneFact, ErasureFact, Fact, Leaf, OverrideFact, SessionFact, SubjectName,
+    UnreadableFact,
 };
 use crate::stripe::decode::EventForm;
 
@@ -16,6 +17,8 @@ use crate::stripe::decode::EventForm;
 pub(super) enum Concern<'leaf> {
     /// The record of a session.
     Session(&'leaf World, &'leaf SessionId),
+    /// The record of a user.
+    User(&'leaf World, UserTag),
     /// No record: it is listed by itself.
     Stray(ListedAnomaly),
     /// Nothing that is projected.
@@ -41,6 +44,7 @@ pub(super) fn concern(leaf: &Leaf) -> Concern<'_> {
             // Nothing is projected of a body that could not be read.
             SubjectName::Entry(_) => Concern::Nothing,
         },
+        Fact::Override(OverrideFact { world, user, .. }) => Concern::User(world, *user),
     }
 }
 
@@ -76,7 +80,7 @@ impl SessionRecord {
             Fact::Erasure(_) | Fact::ErasureDone(_) | Fact::Hold(_) | Fact::Release(_) => {
                 self.custody = self.custody.after(leaf.sequence, &leaf.fact);
             }
-            Fact::Unreadable(_) => {}
+            Fact::Unreadable(_) | Fact::Override(_) => {}
         }
     }
 
@@ -87,5 +91,14 @@ impl SessionRecord {
             at: fact.event.created,
             arrival,
         });
+    }
+}
+
+impl UserRecord {
+    /// Takes in an entry that concerns this user; one that is there already changes nothing.
+    pub(super) fn take_in(&mut self, leaf: &Leaf) {
+        if let Some(made) = leaf.made() {
+            self.insert_override(made);
+        }
     }
 }

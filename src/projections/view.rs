@@ -11,7 +11,7 @@ use state_machine::transition::StateName;
 
 use super::key;
 use super::listing::{self, ListedAnomaly};
-use super::record::{SessionRecord, UserRecord};
+use super::record::{RecordedUser, SessionRecord, UserRecord};
 use super::store::{CURSOR, Cursor, Projections, StoreError};
 use super::stored::DamagedRecord;
 
@@ -96,7 +96,7 @@ impl View {
         self.record(&self.projections.users, &key, UserRecord::decode)
     }
 
-    /// Returns whether any session has ever named this user.
+    /// Returns whether any session has ever named this user, or any override concerns them.
     pub fn knows_user(&self, world: &World, tag: UserTag) -> Result<bool, StoreError> {
         Ok(self.user(world, tag)?.is_some())
     }
@@ -119,20 +119,19 @@ impl View {
         read.map_err(|error| self.projections.note_damage(error.into()))
     }
 
-    /// Returns the records of a user's sessions, in order of id; none for a user whom nobody named.
-    pub fn sessions_of_user(
-        &self,
-        world: &World,
-        tag: UserTag,
-    ) -> Result<Vec<(SessionId, SessionRecord)>, StoreError> {
-        let ids = self.user(world, tag)?.unwrap_or_default().sessions;
-        let mut sessions = Vec::with_capacity(ids.len());
-        for id in ids {
+    /// Returns what is recorded of a user; nothing for one whom nobody named.
+    pub fn recorded_user(&self, world: &World, tag: UserTag) -> Result<RecordedUser, StoreError> {
+        let user = self.user(world, tag)?.unwrap_or_default();
+        let mut sessions = Vec::with_capacity(user.sessions.len());
+        for id in user.sessions {
             if let Some(record) = self.session(world, &id)? {
                 sessions.push((id, record));
             }
         }
-        Ok(sessions)
+        Ok(RecordedUser {
+            sessions,
+            overrides: user.overrides,
+        })
     }
 
     /// Returns the sessions of a world that a filter admits.

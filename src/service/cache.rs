@@ -1,4 +1,4 @@
-//! The cache of users: what was read of one, until an event changes it. Bounded by count; a miss is only slower.
+//! The cache of users: what was read of one, until an entry changes it. Bounded by count; a miss is only slower.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,18 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lru::LruCache;
 use state_machine::id::{UserTag, World};
 
-use super::sessions::SessionAnswer;
+use super::users::KnownUser;
 
 /// How many parts lock apart from each other.
 const SHARDS: usize = 16;
-/// How many events a cached user may have, in all sessions: it bounds the memory of one entry.
+/// How many events and overrides a cached user may have, in all sessions: it bounds the memory of one entry.
 const EVENTS_MAX: usize = 64;
 
 type Key = (World, UserTag);
-type Answers = Arc<[SessionAnswer]>;
-type Shard = Mutex<LruCache<Key, Answers>>;
+type Shard = Mutex<LruCache<Key, Arc<KnownUser>>>;
 
-/// The sessions of the users who were asked for last.
+/// What is known of the users who were asked for last.
 pub(super) struct UserCache {
     shards: [Shard; SHARDS],
     changes: AtomicU64,
@@ -42,21 +41,26 @@ impl UserCache {
         Moment(self.changes.load(Ordering::SeqCst))
     }
 
-    pub(super) fn find(&self, key: &Key) -> Option<Answers> {
+    pub(super) fn find(&self, key: &Key) -> Option<Arc<KnownUser>> {
         self.shard(key)?.get(key).map(Arc::clone)
     }
 
     /// Keeps what was read since `moment`, unless something has changed in between: it may have been this user, and
     /// whoever forgot it has been here already.
-    pub(super) fn keep(&self, key: Key, sessions: &Answers, moment: Moment) {
-        let events = |known: &SessionAnswer| known.record.history.records().len();
-        if sessions.iter().map(events).sum::<usize>() > EVENTS_MAX {
+    pub(super) fn keep(&self, key: Key, user: &Arc<KnownUser>, moment: Moment) {
+        let KnownUser {
+            sessions,
+            overrides,
+        } = &**user;
+        let histories = sessions.iter().map(|known| &known.record.history);
+        let events = histories.map(|history| history.records().len());
+        if events.sum::<usize>() + overrides.len() > EVENTS_MAX {
             return;
         }
         if let Some(mut shard) = self.shard(&key)
             && self.moment() == moment
         {
-            shard.put(key, Arc::clone(sessions));
+            shard.put(key, Arc::clone(user));
         }
     }
 
@@ -69,7 +73,10 @@ impl UserCache {
         }
     }
 
-    fn shard(&self, (_, UserTag(tag)): &Key) -> Option<MutexGuard<'_, LruCache<Key, Answers>>> {
+    fn shard(
+        &self,
+        (_, UserTag(tag)): &Key,
+    ) -> Option<MutexGuard<'_, LruCache<Key, Arc<KnownUser>>>> {
         // A tag is a keyed hash: its bytes are spread already, and nobody can choose them.
         let [byte, ..] = tag;
         let shard = self.shards.get(usize::from(*byte) % SHARDS)?;
@@ -91,8 +98,8 @@ mod tests {
         (world, user)
     }
 
-    fn read() -> Answers {
-        Arc::new([])
+    fn read() -> Arc<KnownUser> {
+        Arc::default()
     }
 
     #[test]

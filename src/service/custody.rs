@@ -81,7 +81,8 @@ impl Service {
             | Fact::Unreadable(_)
             | Fact::Erasure(_)
             | Fact::Hold(_)
-            | Fact::Release(_) => None,
+            | Fact::Release(_)
+            | Fact::Override(_) => None,
         }
     }
 
@@ -92,7 +93,7 @@ impl Service {
         user: &UserReference,
     ) -> Result<Vec<SessionId>, ReadError> {
         let tag = self.log.user_tag(user);
-        let sessions = self.view()?.sessions_of_user(world, tag)?;
+        let sessions = self.view()?.recorded_user(world, tag)?.sessions;
         Ok(sessions.into_iter().map(|(id, _)| id).collect())
     }
 

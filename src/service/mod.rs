@@ -9,6 +9,7 @@ mod cache;
 pub mod custody;
 pub mod evidence;
 pub mod export;
+pub mod overrides;
 mod policy;
 pub mod projector;
 pub mod read;

@@ -20,6 +20,8 @@ pub enum UserName {
     Reference(UserReference),
     /// The payload that named the user cannot be opened any more.
     Redacted,
+    /// No session names the user: only overrides concern them, and those name nobody.
+    Unnamed,
 }
 
 /// What is known of a session.
@@ -113,6 +115,10 @@ impl Service {
             let mut references = user_references(&payload.body).into_iter();
             references.find(|reference| self.log.user_tag(reference) == tag)
         });
-        reference.map_or(UserName::Redacted, UserName::Reference)
+        match reference {
+            Some(reference) => UserName::Reference(reference),
+            None if sessions.is_empty() => UserName::Unnamed,
+            None => UserName::Redacted,
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use state_machine::id::{SequenceNumber, UserTag, World};
+use state_machine::overrides::Override;
 use state_machine::retry::{Decision, Outcome, decide};
 use state_machine::time::Timestamp;
 use state_machine::transition::StateName;
@@ -11,41 +12,77 @@ use state_machine::user::Standing;
 use super::Service;
 use super::read::{Page, ReadError};
 use super::sessions::{SessionAnswer, UserName};
-use crate::projections::view::{Position, View};
+use crate::projections::record::RecordedUser;
+use crate::projections::view::Position;
 use crate::stripe::user_reference::UserReference;
 
 /// How many users one page of a filtered list looks at before it ends early.
 pub const USERS_SCANNED_MAX: usize = 1_000;
+
+/// What the log says of a user: never nothing at all.
+#[derive(Debug, Clone, Default)]
+pub struct KnownUser {
+    /// The user's sessions, in order of id.
+    pub sessions: Vec<SessionAnswer>,
+    /// What operators decided about the user, in the order of the log.
+    pub overrides: Vec<Override>,
+}
+
+impl KnownUser {
+    fn of(
+        RecordedUser {
+            sessions,
+            overrides,
+        }: RecordedUser,
+    ) -> Self {
+        let sessions = sessions.into_iter();
+        Self {
+            sessions: sessions
+                .map(|(id, record)| SessionAnswer::new(id, record))
+                .collect(),
+            overrides,
+        }
+    }
+
+    /// Returns the sessions and overrides seen together.
+    pub fn standing(&self) -> Standing<'_> {
+        let sessions = self.sessions.iter();
+        Standing::of(
+            sessions.map(|known| (&known.id, &known.session)),
+            &self.overrides,
+        )
+    }
+}
 
 /// What is known of a user, and what follows now.
 #[derive(Debug, Clone)]
 pub struct UserAnswer {
     /// The tag under which the log knows the user: it tells nothing of them.
     pub tag: UserTag,
-    /// The user's sessions, in order of id; at least one.
-    pub sessions: Arc<[SessionAnswer]>,
+    /// What the log says of the user.
+    pub known: Arc<KnownUser>,
     /// Whether the user may try again.
     pub decision: Decision,
 }
 
 impl UserAnswer {
-    /// Returns the sessions seen together.
+    /// Returns the sessions and overrides seen together.
     pub fn standing(&self) -> Standing<'_> {
-        standing(&self.sessions)
+        self.known.standing()
     }
 
     /// Returns the last entry that changed this user.
     pub fn last_sequence(&self) -> SequenceNumber {
-        let sequences = self
-            .sessions
+        let KnownUser {
+            sessions,
+            overrides,
+        } = &*self.known;
+        let sessions = sessions
             .iter()
             .map(|session| session.record.last_sequence());
-        sequences.max().unwrap_or(SequenceNumber(0))
+        let overrides = overrides.iter().map(|made| made.arrival.sequence);
+        sessions.chain(overrides).max().unwrap_or(SequenceNumber(0))
     }
-}
-
-fn standing(sessions: &[SessionAnswer]) -> Standing<'_> {
-    Standing::of(sessions.iter().map(|known| (&known.id, &known.session)), [])
 }
 
 /// Which users to list.
@@ -88,7 +125,7 @@ impl Service {
         self.log.user_tag(reference)
     }
 
-    /// Returns what is known of a user, or `None` if no session names them.
+    /// Returns what is known of a user, or `None` if nothing names them.
     pub fn user(
         &self,
         world: &World,
@@ -97,15 +134,16 @@ impl Service {
     ) -> Result<Option<UserAnswer>, ReadError> {
         self.ready()?;
         let key = (world.clone(), tag);
-        let sessions = if let Some(sessions) = self.users.find(&key) {
-            sessions
+        let known = if let Some(known) = self.users.find(&key) {
+            known
         } else {
             let moment = self.users.moment();
-            let sessions = sessions_of(&self.projections.view(), world, tag)?;
-            self.users.keep(key, &sessions, moment);
-            sessions
+            let known = self.projections.view().recorded_user(world, tag)?;
+            let known = Arc::new(KnownUser::of(known));
+            self.users.keep(key, &known, moment);
+            known
         };
-        Ok(self.answer(tag, sessions, now))
+        Ok(self.answer(tag, known, now))
     }
 
     /// Returns a page of users, in an order that never changes.
@@ -128,7 +166,8 @@ impl Service {
         let mut scanned_to = None;
         for (scanned, tag) in (1..).zip(view.users(world, filter.status, position)) {
             let tag = tag?;
-            let user = self.answer(tag, sessions_of(&view, world, tag)?, now);
+            let known = KnownUser::of(view.recorded_user(world, tag)?);
+            let user = self.answer(tag, Arc::new(known), now);
             found.extend(user.filter(|user| filter.admits(user)));
             if found.len() > limit {
                 break;
@@ -138,38 +177,21 @@ impl Service {
                 break;
             }
         }
-        let named = |user: UserAnswer| (self.user_name(&user.sessions, user.tag), user);
+        let named = |user: UserAnswer| (self.user_name(&user.known.sessions, user.tag), user);
         let mut users = Page::of(found.into_iter().map(named).collect(), limit, is_backwards);
         users.has_more |= scanned_to.is_some();
         Ok(UserPage { users, scanned_to })
     }
 
-    fn answer(
-        &self,
-        tag: UserTag,
-        sessions: Arc<[SessionAnswer]>,
-        now: Timestamp,
-    ) -> Option<UserAnswer> {
-        if sessions.is_empty() {
+    fn answer(&self, tag: UserTag, known: Arc<KnownUser>, now: Timestamp) -> Option<UserAnswer> {
+        if known.sessions.is_empty() && known.overrides.is_empty() {
             return None;
         }
-        let decision = decide(&standing(&sessions), &self.policy, now);
+        let decision = decide(&known.standing(), &self.policy, now);
         Some(UserAnswer {
             tag,
-            sessions,
+            known,
             decision,
         })
     }
-}
-
-fn sessions_of(
-    view: &View,
-    world: &World,
-    tag: UserTag,
-) -> Result<Arc<[SessionAnswer]>, ReadError> {
-    let records = view.sessions_of_user(world, tag)?;
-    Ok(records
-        .into_iter()
-        .map(|(id, record)| SessionAnswer::new(id, record))
-        .collect())
 }

@@ -94,6 +94,10 @@ identifier! {
     AccountId
 }
 identifier! {
+    /// The id of an override (`ovr_…`), which Avow gives.
+    OverrideId
+}
+identifier! {
     /// A `last_error.code`; the list is open, so an unknown code is a code like any other.
     ErrorCode
 }

@@ -15,3 +15,11 @@ impl Timestamp {
 /// The time at which a delivery was received, in Unix milliseconds of the service's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReceivedAt(pub i64);
+
+impl ReceivedAt {
+    /// Returns the second in which it lies.
+    #[must_use]
+    pub const fn second(self) -> Timestamp {
+        Timestamp(self.0.div_euclid(1000))
+    }
+}

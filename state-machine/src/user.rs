@@ -52,7 +52,7 @@ pub fn current_of<'sessions>(
 pub struct Standing<'sessions> {
     /// Every session of the user that has a state, the most recently created first.
     pub sessions: Vec<(&'sessions SessionId, &'sessions Session)>,
-    /// The overrides, in the order in which they were made.
+    /// The overrides, in the order in which they were made: that of the log.
     pub overrides: Vec<&'sessions Override>,
 }
 
@@ -68,7 +68,7 @@ impl<'sessions> Standing<'sessions> {
             .collect();
         sessions.sort_by_key(|(id, session)| core::cmp::Reverse((session.created, *id)));
         let mut overrides: Vec<_> = overrides.into_iter().collect();
-        overrides.sort_by_key(|made| (made.at, &made.id));
+        overrides.sort_by_key(|made| (made.arrival.sequence, &made.id));
         Self {
             sessions,
             overrides,

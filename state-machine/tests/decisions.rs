@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use state_machine::event::{Event, RedactionStatus};
-use state_machine::id::{ErrorCode, EventId};
+use state_machine::id::{ErrorCode, OverrideId};
 use state_machine::overrides::{Action, Override};
 use state_machine::retry::policy::{ErrorClass, Policy};
 use state_machine::retry::reason::Reason;
@@ -15,7 +15,7 @@ use crate::event::{
     Snapshot, canceled, created, declined, failed, processing, requires_input, verified,
 };
 use crate::laws::{any_events, law, time};
-use crate::standing::{any_overrides, sessions, standing};
+use crate::standing::{any_overrides, arrival, sessions, standing};
 
 const DAY: i64 = 86_400;
 
@@ -53,10 +53,10 @@ fn failures(count: i64, from: i64) -> Vec<Event> {
 
 fn made(action: Action, at: i64) -> Override {
     Override {
-        id: EventId::parse("ovr_1").unwrap(),
+        id: OverrideId::parse("ovr_1").unwrap(),
         action,
-        at: Timestamp(at),
         expires: None,
+        arrival: arrival(u64::try_from(at).unwrap(), at),
     }
 }
 
@@ -309,6 +309,14 @@ fn what_operators_decide() {
         &[until(1_000, made(Action::Block, 60))],
         "allowed 5 in a new session, 0 of 5",
     );
+    check(
+        &full,
+        &[
+            made(Action::Reset, 52),
+            until(1_000, made(Action::Reset, 54)),
+        ],
+        "allowed 3 in vs_1, 2 of 5",
+    );
     let every_grant = [
         made(Action::Grant { attempts: u32::MAX }, 1),
         made(GRANT, 2),
@@ -317,6 +325,26 @@ fn what_operators_decide() {
         &[],
         &every_grant,
         "allowed 4294967295 in a new session, 0 of 4294967295",
+    );
+}
+
+#[test]
+fn the_log_and_not_the_clock_says_which_override_is_the_later_one() {
+    let at = |sequence, at, action| Override {
+        arrival: arrival(sequence, at),
+        ..made(action, 0)
+    };
+    let full = [failures(5, 50)];
+
+    check(
+        &[],
+        &[at(1, 60, Action::Unblock), at(2, 59, Action::Block)],
+        "blocked",
+    );
+    check(
+        &full,
+        &[at(1, 60, Action::Reset), at(2, 52, Action::Reset)],
+        "allowed 5 in vs_1, 0 of 5",
     );
 }
 

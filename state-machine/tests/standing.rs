@@ -2,12 +2,13 @@
 
 use proptest::prelude::*;
 use state_machine::event::{Event, Status};
-use state_machine::id::{EventId, SessionId};
+use state_machine::history::Arrival;
+use state_machine::id::{OverrideId, SequenceNumber, SessionId};
 use state_machine::overrides::{Action, Override};
 use state_machine::retry::decide;
 use state_machine::retry::policy::Policy;
 use state_machine::session::{Session, project};
-use state_machine::time::Timestamp;
+use state_machine::time::{ReceivedAt, Timestamp};
 use state_machine::transition::StateName;
 use state_machine::user::Standing;
 
@@ -309,7 +310,15 @@ fn every_rule_has_a_name_of_its_own_and_they_are_sorted() {
     assert!(names.is_sorted_by(|left, right| left < right), "{names:?}");
 }
 
-/// The overrides of the user of that number.
+/// The arrival of what was made at a second, and stands there in the log.
+pub(crate) fn arrival(sequence: u64, at: i64) -> Arrival {
+    Arrival {
+        sequence: SequenceNumber(sequence),
+        received_at: ReceivedAt(at.saturating_mul(1_000)),
+    }
+}
+
+/// The overrides of a user.
 pub(crate) fn any_overrides() -> impl Strategy<Value = Vec<Override>> {
     let action = prop_oneof![
         (0..3_u32).prop_map(|attempts| Action::Grant { attempts }),
@@ -324,10 +333,10 @@ pub(crate) fn any_overrides() -> impl Strategy<Value = Vec<Override>> {
         let made = (0..)
             .zip(all)
             .map(|(number, (action, at, expires))| Override {
-                id: EventId::parse(&format!("ovr_{number}")).unwrap(),
+                id: OverrideId::parse(&format!("ovr_{number}")).unwrap(),
                 action,
-                at: Timestamp(at),
                 expires: expires.map(Timestamp),
+                arrival: arrival(number, at),
             });
         made.collect()
     })

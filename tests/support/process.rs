@@ -166,6 +166,18 @@ impl Process {
         self.client.post(url).json(&words).send()
     }
 
+    /// Makes an override of a user under an idempotency key; what breaks off the connection is an error.
+    pub(crate) fn decide(
+        &self,
+        user: &str,
+        wanted: &Value,
+        key: &str,
+    ) -> reqwest::Result<Response> {
+        let url = format!("{}/v1/users/{user}/overrides", self.url);
+        let request = self.client.post(url).header("Idempotency-Key", key);
+        request.json(wanted).send()
+    }
+
     /// Waits until the log is projected, and returns how many entries it has.
     pub(crate) fn entries(&self) -> u64 {
         let durable = || self.get("/readyz").json::<Value>().unwrap();

@@ -135,6 +135,18 @@ impl Server {
         self.client.post(url).json(words).send().unwrap()
     }
 
+    /// Makes an override of a user of the test-mode world, under an idempotency key if one is given.
+    pub(crate) fn decide(&self, user: &str, wanted: &Value, key: Option<&str>) -> Response {
+        let url = self.url(&format!("/v1/users/{user}/overrides?livemode=false"));
+        let request = self.client.post(url).json(wanted);
+        let key = key.iter();
+        key.fold(request, |request, key| {
+            request.header("Idempotency-Key", *key)
+        })
+        .send()
+        .unwrap()
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }

@@ -1,6 +1,6 @@
 //! Reasons: the facts that led to a decision, as data.
 
-use crate::id::{ErrorCode, EventId, SessionId};
+use crate::id::{ErrorCode, OverrideId, SessionId};
 use crate::retry::policy::ErrorClass;
 use crate::time::Timestamp;
 
@@ -24,7 +24,7 @@ pub enum Reason {
     /// An operator blocked the user.
     Block {
         /// The override.
-        id: EventId,
+        id: OverrideId,
         /// When it was made.
         at: Timestamp,
         /// When it ends by itself.
@@ -62,7 +62,7 @@ pub enum Reason {
     /// An operator granted attempts.
     Grant {
         /// The override.
-        id: EventId,
+        id: OverrideId,
         /// How many attempts.
         attempts: u32,
         /// When it ends by itself.
@@ -71,7 +71,7 @@ pub enum Reason {
     /// An operator let everything up to here count no longer.
     Reset {
         /// The override.
-        id: EventId,
+        id: OverrideId,
         /// When it was made.
         at: Timestamp,
         /// When it ends by itself.

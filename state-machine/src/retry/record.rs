@@ -33,12 +33,13 @@ impl<'standing> Record<'standing> {
         now: Timestamp,
     ) -> Self {
         let is_reset = |made: &Override| made.action == Action::Reset && made.is_in_force(now);
-        let reset = standing
+        let resets = standing
             .overrides
             .iter()
             .copied()
-            .rfind(|made| is_reset(made));
-        let is_after_reset = |at: Timestamp| reset.is_none_or(|reset| reset.at < at);
+            .filter(|made| is_reset(made));
+        let reset = resets.max_by_key(|made| made.at());
+        let is_after_reset = |at: Timestamp| reset.is_none_or(|reset| reset.at() < at);
 
         // From the oldest session on, so that of two tries in one second the later session's comes last.
         let sessions = standing.sessions.iter().rev();
@@ -101,7 +102,7 @@ impl<'standing> Record<'standing> {
         let last = self.in_force().filter(is_about_blocks).last()?;
         let reason = Reason::Block {
             id: last.id.clone(),
-            at: last.at,
+            at: last.at(),
             expires: last.expires,
         };
         (last.action == Action::Block).then(|| (Outcome::Blocked, vec![reason]))
@@ -192,7 +193,7 @@ impl<'standing> Record<'standing> {
         });
         let reset = self.reset.map(|reset| Reason::Reset {
             id: reset.id.clone(),
-            at: reset.at,
+            at: reset.at(),
             expires: reset.expires,
         });
         let attempts = self.counted.iter().map(|attempt| Reason::Attempt {
