@@ -18,7 +18,7 @@ const SECRET: &str = "whsec_0123456789abcdef";
 
 #[test]
 fn the_help_texts_are_the_manual() {
-    // `for c in serve config keys "keys generate" "keys rotate" tokens "tokens create" "tokens list" "tokens revoke" erase hold release doctor digest export import replay audit "audit verify" simulate demo witness "witness serve" "witness vkey"; do cargo run -q -- $c --help > "tests/fixtures/help/$c.txt"; done`
+    // `for c in serve config keys "keys generate" "keys rotate" tokens "tokens create" "tokens list" "tokens revoke" erase hold release doctor digest export import backup restore replay audit "audit verify" simulate demo witness "witness serve" "witness vkey"; do cargo run -q -- $c --help > "tests/fixtures/help/$c.txt"; done`
     // writes them, and `cargo run -q -- --help > tests/fixtures/help/avow.txt`.
     let rows = [
         ("", include_str!("fixtures/help/avow.txt")),
@@ -47,6 +47,8 @@ fn the_help_texts_are_the_manual() {
         ("digest", include_str!("fixtures/help/digest.txt")),
         ("export", include_str!("fixtures/help/export.txt")),
         ("import", include_str!("fixtures/help/import.txt")),
+        ("backup", include_str!("fixtures/help/backup.txt")),
+        ("restore", include_str!("fixtures/help/restore.txt")),
         ("audit", include_str!("fixtures/help/audit.txt")),
         (
             "audit verify",

@@ -25,6 +25,8 @@ fn import_with(export: &Path, vault: &Path, data_dir: &Path) -> Result<Imported,
         vault,
         master_key: &MasterKey::parse(MASTER_KEY).unwrap(),
         data_dir,
+        seen: &[],
+        accepts_loss: false,
         options: settings.log_options(avow::system::fill_random, avow::system::now),
         projections_cache_bytes: 1 << 20,
     };
@@ -238,6 +240,8 @@ fn a_log_is_imported_under_its_own_name_alone() {
         vault: &data.path().join("vault"),
         master_key: &MasterKey::parse(MASTER_KEY).unwrap(),
         data_dir: home.path(),
+        seen: &[],
+        accepts_loss: false,
         options: settings.log_options(avow::system::fill_random, avow::system::now),
         projections_cache_bytes: 1 << 20,
     };
@@ -259,7 +263,7 @@ fn an_import_that_breaks_off_leaves_no_log_and_no_vault_with_which_another_could
         Unsealer::new(VaultReader::open(&data.path().join("vault")).unwrap(), &key).unwrap();
     let options = settings().log_options(avow::system::fill_random, avow::system::now);
     let service = open_service(data.path());
-    let vault = ImportedVault::check(vault, &options, service.verifier_key(), None).unwrap();
+    let vault = ImportedVault::check(vault, &options, service.verifier_key()).unwrap();
     let home = tempdir().unwrap();
     let mut begun = Import::begin(home.path(), &vault, &options).unwrap();
     begun.append(b"a leaf", b"a payload").unwrap();

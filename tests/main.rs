@@ -7,6 +7,7 @@ mod architecture;
 mod audit;
 mod audit_hostile;
 mod audit_mutation;
+mod backup;
 mod cli;
 mod configuration;
 mod digest;

@@ -98,6 +98,24 @@ pub enum ExportError {
     /// The entries do not hash to what the log signed.
     #[error("the entries do not hash to the root of the checkpoint of size {0}")]
     OtherRoot(u64),
+    /// An earlier backup has more entries than the log.
+    #[error(
+        "the log has {there} entries, and the backup {kept}: an older log was put back, or this is another one"
+    )]
+    Behind {
+        /// How many the log's checkpoint covers.
+        there: u64,
+        /// How many the backup has.
+        kept: u64,
+    },
+    /// An earlier backup is of another log.
+    #[error("the backup is of another log: its key is {kept}, and this one's is {there}")]
+    OtherLog {
+        /// The log's key.
+        there: Box<VerifierKey>,
+        /// The backup's.
+        kept: Box<VerifierKey>,
+    },
     /// No checkpoint covers what the projections have folded.
     #[error("no checkpoint covers entry {0}, which the projections have folded; export again")]
     NotCovered(u64),
@@ -126,13 +144,28 @@ pub fn export(
     source: &impl ExportSource,
     directory: &Path,
     with_payloads: bool,
+    progress: impl FnMut(u64, u64),
+) -> Result<Exported, ExportError> {
+    let entries = ExportEntries::new(with_payloads);
+    export_into(
+        source,
+        ExportDirectory::begin(directory)?,
+        entries,
+        progress,
+    )
+}
+
+/// Exports a log into files that may share those of an earlier export.
+pub(super) fn export_into(
+    source: &impl ExportSource,
+    mut files: ExportDirectory,
+    mut entries: ExportEntries,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Exported, ExportError> {
-    let mut files = ExportDirectory::begin(directory)?;
+    let with_payloads = entries.with_payloads();
     let key = source.verifier_key()?;
     // Before the checkpoint, which is to cover it.
     let projected = source.projected()?;
-    let mut entries = ExportEntries::new(with_payloads);
     let mut asked = 0;
     let checkpoint = loop {
         let checkpoint = SignedCheckpoint::authenticate(source.checkpoint()?, &key)?;

@@ -15,6 +15,8 @@ use crate::transparency::note::Note;
 /// An export that is being written.
 pub(super) struct ExportDirectory {
     directory: PathBuf,
+    /// An earlier export of the same log, whose files are linked where they are the same.
+    earlier: Option<PathBuf>,
     hashes: BTreeMap<String, String>,
 }
 
@@ -28,12 +30,30 @@ impl ExportDirectory {
         }
         Ok(Self {
             directory: directory.to_owned(),
+            earlier: None,
             hashes: BTreeMap::new(),
         })
     }
 
+    /// Shares the files of an earlier export that are the same. None of them is ever changed in place.
+    pub(super) fn sharing(self, earlier: &Path) -> Self {
+        let earlier = Some(earlier.to_owned());
+        Self { earlier, ..self }
+    }
+
+    /// Reads a file that was written.
+    pub(super) fn read(&self, path: &str) -> Result<Vec<u8>, ExportError> {
+        let path = self.directory.join(path);
+        fs::read(&path).map_err(|source| ExportError::io(&path, source))
+    }
+
     /// Writes a file.
     pub(super) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), ExportError> {
+        if self.shares(path, bytes)? {
+            let hash = hex::encode(Sha256::digest(bytes));
+            self.hashes.insert(path.to_owned(), hash);
+            return Ok(());
+        }
         self.write_with(path, |file| {
             file.write_all(bytes)
                 .map_err(|source| ExportError::io(path.as_ref(), source))
@@ -77,6 +97,22 @@ impl ExportDirectory {
         self.sync()?;
         write(MANIFEST_NOTE, note.as_bytes())?;
         self.sync()
+    }
+
+    /// Gives the file of the earlier export another name, if it holds these bytes. Where links cannot be had, it is
+    /// written again.
+    fn shares(&self, path: &str, bytes: &[u8]) -> Result<bool, ExportError> {
+        let Some(earlier) = self.earlier.as_ref().map(|earlier| earlier.join(path)) else {
+            return Ok(false);
+        };
+        if !fs::read(&earlier).is_ok_and(|there| there == bytes) {
+            return Ok(false);
+        }
+        let path = self.directory.join(path);
+        path.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .map_err(|source| ExportError::io(&path, source))?;
+        Ok(fs::hard_link(&earlier, &path).is_ok())
     }
 
     /// Gives a file its name once it is whole.

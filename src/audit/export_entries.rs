@@ -9,11 +9,11 @@ use super::export_directory::ExportDirectory;
 use super::source::CHUNK_ENTRIES;
 use crate::log::entry::{ErasureDoneFact, Fact, Leaf};
 use crate::log::vault::KeySlot;
-use crate::transparency::bundle::put_leaf;
+use crate::transparency::bundle::{self, put_leaf};
 use crate::transparency::frontier::Frontier;
 use crate::transparency::hash::{Hash, TreeHead, leaf_hash};
 use crate::transparency::payload_bundle::{self, put_payload};
-use crate::transparency::tile::{EntryBundle, TILE_WIDTH, Tile};
+use crate::transparency::tile::{EntryBundle, TILE_WIDTH, Tile, entry_bundles};
 
 /// What has been appended, and not yet written.
 pub(super) struct ExportEntries {
@@ -24,6 +24,10 @@ pub(super) struct ExportEntries {
     tiles: Vec<Vec<Hash>>,
     /// The keys of payloads that are gone and whose erasure has not been appended.
     unexplained: BTreeSet<KeySlot>,
+    /// How many entries an earlier export has, and their root.
+    earlier: (u64, String),
+    /// The keys that later entries say were destroyed.
+    erased_since: BTreeSet<KeySlot>,
 }
 
 impl ExportEntries {
@@ -35,6 +39,16 @@ impl ExportEntries {
             payloads: Vec::new(),
             tiles: Vec::new(),
             unexplained: BTreeSet::new(),
+            earlier: (0, String::new()),
+            erased_since: BTreeSet::new(),
+        }
+    }
+
+    /// Begins with what an earlier export of so many entries, with this root, holds.
+    pub(super) fn after(entries: u64, root: &str) -> Self {
+        Self {
+            earlier: (entries, root.to_owned()),
+            ..Self::new(true)
         }
     }
 
@@ -75,6 +89,10 @@ impl ExportEntries {
                 tile.push(hash);
             }
         });
+        let (size, root) = &self.earlier;
+        if self.frontier.size() == *size && self.head().root.to_string() != *root {
+            return Err(ExportError::OtherRoot(*size));
+        }
         if self.frontier.size().is_multiple_of(CHUNK_ENTRIES) {
             self.write_bundle(directory)?;
         }
@@ -86,7 +104,32 @@ impl ExportEntries {
         if !self.leaves.is_empty() {
             self.write_bundle(directory)?;
         }
-        self.write_tiles(1, directory)
+        self.write_tiles(1, directory)?;
+        self.take_out_what_is_erased(directory)
+    }
+
+    /// Takes what has been erased since an earlier export out of what is shared with it.
+    fn take_out_what_is_erased(&self, directory: &mut ExportDirectory) -> Result<(), ExportError> {
+        let is_full = |bundle: &EntryBundle| bundle.entries().end.is_multiple_of(CHUNK_ENTRIES);
+        let shared = entry_bundles(self.earlier.0).filter(is_full);
+        for bundle in shared.filter(|_| !self.erased_since.is_empty()) {
+            let leaves = directory.read(&bundle.to_string())?;
+            let path = payload_bundle::path(bundle);
+            let there = directory.read(&path)?;
+            let payloads = payload_bundle::payloads(bundle, &there)?;
+            let leaves = bundle::leaves(bundle, &leaves)?;
+            let mut left = Vec::new();
+            for ((sequence, leaf), sealed) in bundle.entries().zip(leaves).zip(payloads) {
+                let cause = |cause| ExportError::Leaf { sequence, cause };
+                let slot = Leaf::decode(leaf).map_err(cause)?.key_slot;
+                let is_erased = self.erased_since.contains(&slot);
+                put_payload(&mut left, if is_erased { &[] } else { sealed });
+            }
+            if left != there {
+                directory.write(&path, &left)?;
+            }
+        }
+        Ok(())
     }
 
     fn write_bundle(&mut self, directory: &mut ExportDirectory) -> Result<(), ExportError> {
@@ -130,6 +173,9 @@ impl ExportEntries {
         match &leaf.fact {
             Fact::ErasureDone(ErasureDoneFact { subject, .. }) => {
                 self.unexplained.remove(&subject.key_slot);
+                if self.earlier.0 > 0 && leaf.sequence.0 >= self.earlier.0 {
+                    self.erased_since.insert(subject.key_slot);
+                }
             }
             Fact::Event(_)
             | Fact::Conflict(_)

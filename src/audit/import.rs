@@ -1,14 +1,18 @@
 //! Import: an export, and a copy of the vault, made a data directory again: the same entries, the same root.
 //!
-//! All of the export is checked before anything is written. What is written is opened and compared with what was signed.
+//! All of the export is checked before anything is written: each payload opens with its key, or an entry says that it was
+//! erased, or it is told. What is written is opened and compared with what was signed.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use state_machine::id::SequenceNumber;
+use state_machine::time::ReceivedAt;
 
+use super::heads::Seen;
 use super::import_check::{Checked, check};
+use super::import_custody::Unexplained;
 use super::manifest::{CHECKPOINTS, Manifest, ManifestError};
 use super::source::{Source, SourceError, StoredEntry};
 use super::tiles::Tiles;
@@ -17,13 +21,14 @@ use crate::log::keys::MasterKey;
 use crate::log::leaf::LeafError;
 use crate::log::unsealer::Unsealer;
 use crate::log::vault::VaultError;
+use crate::log::vault::copy::whole_copy;
 use crate::log::vault::reader::VaultReader;
-use crate::log::{self, Log};
+use crate::log::{self, Log, PayloadError};
 use crate::projections::catch_up::catch_up;
 use crate::projections::digest::ProjectionsDigest;
 use crate::projections::live::Live;
 use crate::projections::store::{REDUCER_VERSION, StoreError};
-use crate::transparency::checkpoint::{SignedCheckpoint, UnauthenticCheckpoint};
+use crate::transparency::checkpoint::{Checkpoint, UnauthenticCheckpoint};
 use crate::transparency::hash::TreeHead;
 use crate::transparency::subtree::head_at;
 
@@ -37,6 +42,10 @@ pub struct Importing<'import> {
     pub master_key: &'import MasterKey,
     /// Where to.
     pub data_dir: &'import Path,
+    /// Checkpoints of the log that others have seen.
+    pub seen: &'import [Seen],
+    /// Whether a log will do that ends before one of them.
+    pub accepts_loss: bool,
     /// How the log is opened.
     pub options: log::Options,
     /// The cache of the projections.
@@ -44,7 +53,7 @@ pub struct Importing<'import> {
 }
 
 /// What an import came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
     /// Size and root, which are those of the export.
     pub tree: TreeHead,
@@ -52,6 +61,10 @@ pub struct Imported {
     pub digest: ProjectionsDigest,
     /// Whether that could be compared: it is what the export says, unless another version of the fold made that.
     pub digest_is_comparable: bool,
+    /// What no entry of the log explains.
+    pub unexplained: Unexplained,
+    /// When the last entry was received.
+    pub last_received_at: Option<ReceivedAt>,
 }
 
 /// Why nothing was imported, or not what was exported.
@@ -97,6 +110,41 @@ pub enum ImportError {
     /// A payload is not the one that its leaf names.
     #[error("the payload of entry {0} is not the one that its leaf names")]
     OtherPayload(u64),
+    /// A payload does not open.
+    #[error("the payload of entry {sequence}: {cause}")]
+    Payload {
+        /// Which entry's.
+        sequence: u64,
+        /// Why.
+        cause: PayloadError,
+    },
+    /// What somebody has seen is no checkpoint of this log.
+    #[error("{name}: {cause}")]
+    Seen {
+        /// What it is called.
+        name: String,
+        /// Why.
+        cause: UnauthenticCheckpoint,
+    },
+    /// What somebody has seen is longer.
+    #[error(
+        "{name} is of {seen} entries, and here are {there}: what came between them would be lost; look for a later backup, \
+         or accept the loss with `--accept-loss`"
+    )]
+    Behind {
+        /// What it is called.
+        name: String,
+        /// Its size.
+        seen: u64,
+        /// How many entries there are.
+        there: u64,
+    },
+    /// What somebody has seen lies on another log.
+    #[error("{name} has another root than the entries here: the log was forked")]
+    Forked {
+        /// What it is called.
+        name: String,
+    },
     /// The vault could not be read.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -164,16 +212,15 @@ pub fn import(
     if !manifest.payloads {
         return Err(ImportError::WithoutPayloads);
     }
+    check_length(importing, &manifest)?;
     manifest.check_files(export, |done| progress(&manifest, Step::Files(done)))?;
     let source = Source::Export(Tiles::of_export(export)?);
-    let Checked {
-        checkpoint,
-        last_slot,
-    } = check(&source, &manifest, &key, |done| {
+    let vault = Unsealer::new(VaultReader::open(&whole_copy(vault))?, master_key)?;
+    let mut vault = ImportedVault::check(vault, &importing.options, &key)?;
+    let told = (&mut vault, importing.seen);
+    let checked = check(&source, &manifest, &key, told, |done| {
         progress(&manifest, Step::Check(done));
     })?;
-    let vault = Unsealer::new(VaultReader::open(vault)?, master_key)?;
-    let vault = ImportedVault::check(vault, &importing.options, &key, last_slot)?;
 
     let mut log = Import::begin(data_dir, &vault, &importing.options)?;
     for chunk in source.chunks(true) {
@@ -186,15 +233,29 @@ pub fn import(
     let path = export.join(CHECKPOINTS);
     let mut checkpoints = File::open(&path).map_err(|source| ImportError::io(&path, source))?;
     log.finish(&mut checkpoints)?;
-    compare(importing, &manifest, &checkpoint)
+    compare(importing, &manifest, checked)
+}
+
+/// Refuses to go back behind what somebody has seen.
+fn check_length(importing: &Importing<'_>, manifest: &Manifest) -> Result<(), ImportError> {
+    for Seen { name, note } in importing.seen.iter().filter(|_| !importing.accepts_loss) {
+        let checkpoint: Result<Checkpoint, _> = note.text().parse();
+        let seen = checkpoint.map_or(0, |checkpoint| checkpoint.tree().size);
+        if seen > manifest.size {
+            let (name, there) = (name.clone(), manifest.size);
+            return Err(ImportError::Behind { name, seen, there });
+        }
+    }
+    Ok(())
 }
 
 /// Opens what was written, and compares it with what was exported.
 fn compare(
     importing: &Importing<'_>,
     manifest: &Manifest,
-    checkpoint: &SignedCheckpoint,
+    checked: Checked,
 ) -> Result<Imported, ImportError> {
+    let checkpoint = &checked.checkpoint;
     let data_dir = importing.data_dir;
     let options = importing.options.clone();
     let (log, _) = Log::open(&data_dir.join("log"), importing.master_key, options)?;
@@ -230,5 +291,7 @@ fn compare(
         tree,
         digest,
         digest_is_comparable,
+        unexplained: checked.unexplained,
+        last_received_at: checked.last_received_at,
     })
 }

@@ -3,12 +3,14 @@
 //! Read-only: no file of a source is changed, and sled is never opened. What a log holds is judged by the leaves alone.
 
 pub mod auditor;
+pub mod backup;
 mod bounds;
 pub mod checkpoint_file;
 mod custody_check;
 pub mod data_directory;
 pub mod export;
 mod export_directory;
+mod export_earlier;
 mod export_entries;
 pub mod export_source;
 pub mod finding;
@@ -16,6 +18,7 @@ pub mod heads;
 mod identities;
 pub mod import;
 mod import_check;
+pub mod import_custody;
 pub mod manifest;
 mod manifest_check;
 pub mod moment;

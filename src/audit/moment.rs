@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat};
 use state_machine::time::Timestamp;
 
 /// Returns a time of Stripe's in words; one that no calendar has, in seconds.
-pub(super) fn moment(time: Timestamp) -> String {
+pub fn moment(time: Timestamp) -> String {
     let moment = DateTime::from_timestamp(time.0, 0);
     moment.map_or_else(
         || format!("{} s", time.0),

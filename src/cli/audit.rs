@@ -161,7 +161,8 @@ fn open_vault(path: &Path) -> anyhow::Result<VaultReader> {
     VaultReader::open(path).with_context(|| path.display().to_string())
 }
 
-fn seen(path: &Path) -> anyhow::Result<Seen> {
+/// Reads a checkpoint that somebody kept.
+pub(super) fn seen(path: &Path) -> anyhow::Result<Seen> {
     let name = path.display().to_string();
     let note = fs::read(path).with_context(|| name.clone())?;
     let note = Note::parse(&note).with_context(|| name.clone())?;

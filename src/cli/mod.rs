@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod audit;
+mod backup;
 mod config;
 mod custody;
 mod demo;
@@ -20,6 +21,7 @@ mod progress;
 mod reload;
 mod reloaded;
 mod replay;
+mod restore;
 mod serve;
 mod server;
 mod signal;
@@ -57,6 +59,8 @@ enum Command {
     Digest(digest::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
+    Backup(Box<backup::Arguments>),
+    Restore(Box<restore::Arguments>),
     Audit(audit::Arguments),
     Replay(replay::Arguments),
     Simulate(simulate::Arguments),
@@ -112,6 +116,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Digest(arguments) => digest::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),

@@ -72,9 +72,7 @@ impl Configuration {
             settings.webhook.secrets_file.as_deref(),
             sources.environment,
         )?;
-        let master_key_file = settings.server.master_key_file.as_deref();
-        let master_key =
-            secrets::master_key(master_key_file, Some(&data_dir), sources.environment)?;
+        let master_key = settings.master_key(sources)?;
         let witnesses = settings.witness.policy_file.as_deref();
         let witnesses = witnesses.map(read_policy).transpose()?;
         Ok(Self {
@@ -97,6 +95,13 @@ impl Settings {
     /// Reads the sources without the secrets, or says what is wrong.
     pub fn load(sources: &Sources<'_>) -> Result<Self, ConfigurationError> {
         Self::from_values(&Values::read(sources)?)?.checked()
+    }
+
+    /// Reads the master key, which is outside the data directory.
+    pub fn master_key(&self, sources: &Sources<'_>) -> Result<MasterKey, ConfigurationError> {
+        let (file, data_dir) = (&self.server.master_key_file, &self.server.data_dir);
+        let key = secrets::master_key(file.as_deref(), data_dir.as_deref(), sources.environment);
+        Ok(key?)
     }
 
     /// Returns the settings if they fit each other.

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use state_machine::id::SequenceNumber;
 
 use super::durable::{create_whole, sync_directory};
+use super::entry::Leaf;
 use super::journal::{End, Journal, JournalError, create_segment};
 use super::paths::Paths;
+use super::payload::{OpenedPayload, PayloadError};
 use super::record::{self, GENESIS, Link, put_record};
 use super::segment::{HEADER_BYTES, SegmentHeader};
 use super::unsealer::Unsealer;
@@ -53,7 +55,7 @@ pub enum ImportError {
         "the vault is older than the export: it ends before key slot {named}; give a later copy"
     )]
     VaultBehind {
-        /// The last slot that a leaf names.
+        /// The slot that a leaf names.
         named: u64,
     },
     /// The operating system refused.
@@ -75,17 +77,15 @@ impl From<JournalError> for ImportError {
     }
 }
 
-/// A vault whose key signed an export, and which has every key that the export needs. Nothing of its file is changed.
+/// A vault whose key signed an export. Nothing of its file is changed.
 pub struct ImportedVault(Unsealer);
 
 impl ImportedVault {
-    /// Checks a vault against the key that signed, under the name that the log would be opened with, and against the
-    /// last slot that a leaf names.
+    /// Checks a vault against the key that signed, under the name that the log would be opened with.
     pub fn check(
         vault: Unsealer,
         options: &Options,
         log: &VerifierKey,
-        last_slot: Option<KeySlot>,
     ) -> Result<Self, ImportError> {
         let found = vault.verifier_key(log.name().clone())?;
         if found != *log {
@@ -98,11 +98,21 @@ impl ImportedVault {
         if origin.map_or_else(|| default_origin(vault.vault().log()), Ok)? != *log.name() {
             return Err(ImportError::OtherOrigin(log.name().clone()));
         }
-        let end = vault.vault().slots_end()?;
-        match last_slot.filter(|named| *named >= end) {
-            Some(named) => Err(ImportError::VaultBehind { named: named.0 }),
-            None => Ok(Self(vault)),
+        Ok(Self(vault))
+    }
+
+    /// Says whether the vault is so new that it has, or had, the key in a slot that a leaf names.
+    pub fn check_slot(&self, named: KeySlot) -> Result<(), ImportError> {
+        if named < self.0.vault().slots_end()? {
+            Ok(())
+        } else {
+            Err(ImportError::VaultBehind { named: named.0 })
         }
+    }
+
+    /// Opens a sealed payload and checks it against its leaf.
+    pub fn open(&mut self, leaf: &Leaf, sealed: &[u8]) -> Result<OpenedPayload, PayloadError> {
+        self.0.open(leaf, sealed)
     }
 }
 
@@ -198,7 +208,7 @@ impl<'vault> Import<'vault> {
         self.directory.parent().map_or(Ok(()), sync_directory)?;
         // The vault comes last: one without a log would let another begin, under the key of this one. If we stop before
         // this, the log does not open, and says that its vault is missing.
-        self.vault.vault().copy_to(&self.paths.vault)?;
+        self.vault.vault().copy_to(&self.paths.vault, self.next)?;
         Ok(())
     }
 

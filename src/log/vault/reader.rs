@@ -1,7 +1,8 @@
 //! A vault that is read and never written: for those who audit it.
 
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::header::{HEADER_BYTES, Header};
@@ -9,6 +10,9 @@ use super::slot::{SLOT_BYTES, SlotState, Wrapping};
 use super::{KeySlot, VaultError, keep_from_others, offset, slot_bytes};
 use crate::log::durable::{create_whole, read_up_to};
 use crate::log::keys::MasterKey;
+
+/// How many bytes are copied at once: whole slots.
+const COPIED_BYTES: usize = 64 * 1024;
 
 /// The file of a vault, or a copy of it.
 pub struct VaultReader {
@@ -42,14 +46,36 @@ impl VaultReader {
         Ok(KeySlot(slots.div_ceil(slot_bytes())))
     }
 
-    /// Writes what is in the file to another, as it is.
-    pub(in crate::log) fn copy_to(&self, path: &Path) -> io::Result<()> {
-        let mut own = &self.file;
-        own.rewind()?;
-        create_whole(path, |mut file| {
-            keep_from_others(file)?;
-            io::copy(&mut own, &mut file).map(drop)
+    /// Makes the vault of a log of this size. A vault that has seen more than that log says that it has carried out none
+    /// of the erasures behind it: they are others than those that it has seen.
+    pub(in crate::log) fn copy_to(&self, path: &Path, size: u64) -> io::Result<()> {
+        create_whole(path, |file| {
+            self.copy_into(file)?;
+            if self.header.erased_through > size {
+                Header::new(self.header.log, size).write_first(file)?;
+            }
+            Ok(())
         })
+    }
+
+    /// Writes what is in the file to another, as it is. A service may be destroying keys meanwhile: what it is writing is
+    /// read again until it stands still.
+    pub(super) fn copy_into(&self, file: &File) -> io::Result<()> {
+        keep_from_others(file)?;
+        let (mut bytes, mut again) = (vec![0; COPIED_BYTES], vec![0; COPIED_BYTES]);
+        let mut offset = 0;
+        loop {
+            let count = read_up_to(&self.file, &mut bytes, offset)?;
+            let count_again = read_up_to(&self.file, &mut again, offset)?;
+            if (count, &bytes) != (count_again, &again) {
+                continue;
+            }
+            let Some(copied) = bytes.get(..count).filter(|copied| !copied.is_empty()) else {
+                return Ok(());
+            };
+            file.write_all_at(copied, offset)?;
+            offset += u64::try_from(count).unwrap_or(u64::MAX);
+        }
     }
 
     /// Tells whether a slot holds nothing but zeros, as one does whose key was destroyed.

@@ -63,6 +63,16 @@ impl<'path> Replacement<'path> {
         Ok(())
     }
 
+    /// Returns where the vault lies whole, if an exchange stopped within, without finishing it.
+    pub(super) fn whole(self) -> PathBuf {
+        let stopped_within = !self.vault.exists() && self.new.exists() && self.old.exists();
+        if stopped_within {
+            self.new
+        } else {
+            self.vault.to_owned()
+        }
+    }
+
     /// Destroys whatever lies beside the vault.
     pub(super) fn destroy_leftovers(&self) -> io::Result<()> {
         overwrite_and_remove(&self.new)?;
