@@ -15,6 +15,7 @@
 pub mod access;
 pub mod audit;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod http;
 pub mod log;
@@ -22,5 +23,6 @@ pub mod projections;
 pub mod service;
 pub mod stripe;
 pub mod system;
+pub mod tls;
 pub mod transparency;
 pub mod witness;

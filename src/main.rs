@@ -11,5 +11,6 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    avow::tls::install_provider();
     run(Arguments::parse())
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use avow::access::gate::{Gate, Publicity};
@@ -11,34 +10,11 @@ use avow::http::routes::routes;
 use reqwest::Method;
 use reqwest::blocking::{Client, Response};
 use serde_json::Value;
-use tempfile::{TempDir, tempdir};
+use tempfile::tempdir;
 
+use crate::support::access::{Guarded, create, guarded, tokens};
 use crate::support::delivery::{Delivery, event};
 use crate::support::process::{Process, serve};
-
-/// Runs `avow tokens …` on a data directory.
-fn tokens(data: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_avow"))
-        .arg("tokens")
-        .args(arguments)
-        .arg("--data-dir")
-        .arg(data)
-        .env_clear()
-        .output()
-        .unwrap()
-}
-
-/// Makes a token of some scopes.
-fn create(data: &Path, scopes: &str, more: &[&str]) -> String {
-    let arguments = [&["create", "--name", "a test", "--scope", scopes], more].concat();
-    let output = tokens(data, &arguments);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap().trim_end().into()
-}
 
 /// Returns the ids of the tokens of a data directory, in the order in which they were made.
 fn ids(data: &Path) -> Vec<String> {
@@ -73,30 +49,6 @@ fn wait_for_status(server: &Process, token: Option<&str>, status: u16) {
 
 fn error_of(response: Response) -> Value {
     response.json::<Value>().unwrap()["error"].clone()
-}
-
-/// A server whose data directory has three tokens, one of each scope.
-struct Guarded {
-    server: Process,
-    data: TempDir,
-    read: String,
-    audit: String,
-    operate: String,
-}
-
-fn guarded(settings: &[&str]) -> Guarded {
-    let data = tempdir().unwrap();
-    let [read, audit, operate] =
-        ["read", "audit", "operate"].map(|scope| create(data.path(), scope, &[]));
-    let mut command = serve(data.path());
-    command.args(settings.iter().map(|setting| format!("--set={setting}")));
-    Guarded {
-        server: Process::of(command).unwrap(),
-        data,
-        read,
-        audit,
-        operate,
-    }
 }
 
 /// What a request is answered: `+` if it passes the gate, else the status.

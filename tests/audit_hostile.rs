@@ -13,6 +13,7 @@ use avow::audit::export::export;
 use avow::audit::finding::Class;
 use avow::audit::manifest::Manifest;
 use avow::audit::report::Report;
+use avow::client::{Access, BearerToken};
 use avow::transparency::checkpoint::SignedCheckpoint;
 use avow::transparency::hash::{Hash, TreeHead};
 use avow::transparency::signing_key::SigningKey;
@@ -71,7 +72,11 @@ fn server(answer: impl Fn(&mut TcpStream) + Send + 'static) -> String {
 
 fn audit_url(url: &str) -> Report {
     let request = told(key().verifier_key());
-    audit(url, Some("a token"), request, &mut |_, _| {})
+    let access = Access {
+        token: Some(BearerToken::parse("a_token").unwrap()),
+        ..Access::default()
+    };
+    audit(url, Some(&access), request, &mut |_, _| {})
 }
 
 #[track_caller]

@@ -3,6 +3,7 @@
 mod support;
 
 mod access;
+mod access_clients;
 mod architecture;
 mod audit;
 mod audit_hostile;

@@ -409,7 +409,7 @@ fn a_policy_that_cannot_be_followed_is_refused_with_a_sentence() {
     let rows = [
         (format!("log {}\n{good}", other_log.verifier_key()), format!("the policy names other logs than this one; add the line `log {}`", stage.vkey)),
         (stage.policy("all", [url, ""]),                      "the witnesses with a URL in the policy are too few to meet its quorum".to_owned()),
-        (stage.policy("all", [url, "https://127.0.0.1"]),     "the URL of the witness w2 in the policy is not of the form http://".to_owned()),
+        (stage.policy("all", [url, "ftp://127.0.0.1"]),       "the URL of the witness w2 in the policy is not of the form https://".to_owned()),
         ("quorum w1\n".to_owned(),                            "the file that `witness.policy_file` names cannot be used: line 1 of the policy: no earlier line defines the name w1".to_owned()),
     ];
     for (policy, sentence) in rows {

@@ -76,6 +76,7 @@ impl Server {
     fn start(
         serve: impl FnOnce(TcpListener) -> (ActixServer, Option<Arc<Service>>) + Send + 'static,
     ) -> Self {
+        avow::tls::install_provider();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();

@@ -14,6 +14,7 @@ use super::stored_tree::StoredTree;
 use super::trust::Trust;
 use super::walk::{Checks, End, Walk};
 use super::{manifest_check, vault_check};
+use crate::client::Access;
 use crate::log::vault::reader::VaultReader;
 use crate::transparency::checkpoint::Checkpoint;
 use crate::transparency::policy::Policy;
@@ -37,11 +38,11 @@ pub struct Request {
 /// Audits the log that lies at a path or a URL. `progress` is told how many entries of how many have been read.
 pub fn audit(
     place: &str,
-    token: Option<&str>,
+    access: Option<&Access>,
     request: Request,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Report {
-    match Source::open(place, token) {
+    match Source::open(place, access) {
         Ok(source) => audit_source(&source, place, request, progress),
         Err(error) => {
             let mut findings = Findings::default();

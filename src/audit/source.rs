@@ -7,6 +7,7 @@ use super::checkpoint_file::CheckpointFile;
 use super::data_directory::{DataDirectory, Entries};
 use super::tiles::{Bundles, Tiles};
 use super::web::{Web, WebError};
+use crate::client::Access;
 use crate::log::inspection::JournalError;
 use crate::transparency::hash::Hash;
 use crate::transparency::note::Note;
@@ -98,10 +99,10 @@ impl SourceError {
 }
 
 impl Source {
-    /// Opens what lies at a path or a URL. A server may ask for a token.
-    pub fn open(place: &str, token: Option<&str>) -> Result<Self, SourceError> {
+    /// Opens what lies at a path or a URL, which is asked with this access.
+    pub fn open(place: &str, access: Option<&Access>) -> Result<Self, SourceError> {
         if place.starts_with("http://") || place.starts_with("https://") {
-            return Ok(Self::Url(Tiles::of_server(Web::new(place, token)?)?));
+            return Ok(Self::Url(Tiles::of_server(Web::new(place, access)?)?));
         }
         let path = Path::new(place);
         if path.join("log/journal").is_dir() {

@@ -3,12 +3,12 @@
 use std::io;
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use super::bounds::bytes_max;
+use crate::client::{Access, ClientError, server_url};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server may say nothing: for a digest it reads all of its projections.
@@ -19,7 +19,6 @@ pub struct Web {
     client: Client,
     runtime: Runtime,
     base: String,
-    token: Option<String>,
 }
 
 /// Why a server gave no usable answer.
@@ -28,9 +27,9 @@ pub enum WebError {
     /// No connection could be made ready.
     #[error("no connection can be made ready: {0}")]
     Runtime(#[from] io::Error),
-    /// There can be no HTTP client.
-    #[error("there can be no HTTP client")]
-    Client(#[source] reqwest::Error),
+    /// There can be no client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The server did not answer.
     #[error("{url} does not answer")]
     Request {
@@ -51,7 +50,7 @@ pub enum WebError {
         bytes_max: u64,
     },
     /// The server answered something else.
-    #[error("{url} answers {status}")]
+    #[error("{url} answers {status}{}", advice(*status))]
     Status {
         /// What was asked for.
         url: String,
@@ -60,22 +59,31 @@ pub enum WebError {
     },
 }
 
+fn advice(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            ": it wants a token, from `--token-file FILE` or AVOW_TOKEN, that is good there"
+        }
+        StatusCode::FORBIDDEN => ": it wants a token with the scope `audit`",
+        _ => "",
+    }
+}
+
 impl Web {
-    /// Makes ready to ask a server, with a token if it asks for one.
-    pub fn new(base: &str, token: Option<&str>) -> Result<Self, WebError> {
+    /// Makes ready to ask a server.
+    pub fn new(base: &str, access: Option<&Access>) -> Result<Self, WebError> {
+        let url = server_url(base)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        // A server that sends elsewhere is another server than the one that is asked.
-        let client = Client::builder()
-            .redirect(Policy::none())
+        let client = access.unwrap_or(&Access::default()).builder([&url])?;
+        let client = client
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(SILENCE_MAX);
         Ok(Self {
-            client: client.build().map_err(WebError::Client)?,
+            client: client.build().map_err(ClientError::Client)?,
             runtime,
             base: base.trim_end_matches('/').to_owned(),
-            token: token.map(str::to_owned),
         })
     }
 
@@ -108,13 +116,10 @@ impl Web {
 
     fn send(
         &self,
-        mut request: RequestBuilder,
+        request: RequestBuilder,
         (url, bytes_max): (String, u64),
         to: &mut dyn io::Write,
     ) -> Result<(), WebError> {
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
         self.runtime.block_on(async {
             let failed = |source| WebError::Request {
                 url: url.clone(),

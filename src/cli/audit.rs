@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
 use super::progress::Bar;
+use super::server_access::ServerAccess;
 use super::{Verdict, output};
 use crate::audit::auditor::{Request, audit};
 use crate::audit::finding::Class;
@@ -46,7 +47,7 @@ enum Command {
 /// 1 something was tampered with; 4 an erasure is incomplete; 2 something could not be checked; 0 nothing was found.
 #[derive(Debug, Args)]
 struct Verify {
-    /// A data directory (setting `data_dir`), a directory that `avow export` wrote, or the URL of a server (http)
+    /// A data directory (setting `data_dir`), a directory that `avow export` wrote, or the URL of a server
     source: String,
     /// Trust the log with this verifier key, as its operator published it
     #[arg(long, value_name = "KEY", conflicts_with = "policy")]
@@ -66,9 +67,8 @@ struct Verify {
     /// Authenticate Stripe's signatures again, with these webhook secrets; needs the master key
     #[arg(long, value_name = "FILE", requires = "master_key_file")]
     webhook_secrets_file: Option<PathBuf>,
-    /// Show the server this bearer token
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    access: ServerAccess,
     /// Do not look at payloads
     #[arg(long)]
     no_payloads: bool,
@@ -87,13 +87,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
 }
 
 fn verify(arguments: &Verify) -> anyhow::Result<Verdict> {
-    let token = arguments.token_file.as_deref().map(read).transpose()?;
-    let token = token.as_ref().map(|token| token.trim());
+    let access = arguments.access.read(&arguments.source)?;
     let request = arguments.request()?;
     let bar = Bar::of("entries");
-    let report = audit(&arguments.source, token, request, &mut |read, size| {
-        bar.set(read, size);
-    });
+    let report = audit(
+        &arguments.source,
+        Some(&access),
+        request,
+        &mut |read, size| {
+            bar.set(read, size);
+        },
+    );
     bar.finish();
     output::data(&if arguments.json {
         serde_json::to_string_pretty(&report)?

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::progress::Bar;
+use super::server_access::ServerAccess;
 use super::sources::SourceArguments;
 use super::{Verdict, opened, output};
 use crate::audit::export::{Exported, export};
@@ -31,6 +32,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "data_dir", "listen", "set"])]
     server: Option<String>,
     #[command(flatten)]
+    access: ServerAccess,
+    #[command(flatten)]
     sources: SourceArguments,
 }
 
@@ -39,7 +42,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let progress = |done, all| bar.set(done, all);
     let (out, with_payloads) = (&arguments.out, !arguments.without_payloads);
     let exported = if let Some(url) = &arguments.server {
-        export(&Server(Web::new(url, None)?), out, with_payloads, progress)?
+        export(
+            &Server(Web::new(url, Some(&arguments.access.read(url)?))?),
+            out,
+            with_payloads,
+            progress,
+        )?
     } else {
         let configuration = arguments.sources.with(Configuration::load)?;
         let service = opened::open(configuration, "export from it with `--server URL`")?;

@@ -24,6 +24,7 @@ mod replay;
 mod restore;
 mod serve;
 mod server;
+mod server_access;
 mod signal;
 mod simulate;
 pub mod simulation;

@@ -11,6 +11,7 @@ use state_machine::id::{SequenceNumber, SessionId, UserTag};
 use state_machine::time::{ReceivedAt, Timestamp};
 
 use super::Verdict;
+use super::server_access::ServerAccess;
 use crate::audit::moment::milliseconds;
 use crate::audit::replay::{AsOf, Question, Selection, replay};
 use crate::audit::replay_end::{SessionRow, UserRow};
@@ -61,6 +62,8 @@ pub(super) struct Arguments {
     /// The file that holds the vault's master key
     #[arg(long, value_name = "FILE", requires = "vault")]
     master_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    access: ServerAccess,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,7 +78,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         as_of: arguments.as_of.as_deref().map(as_of).transpose()?,
         valid_at: arguments.valid_at.as_deref().map(valid_at).transpose()?,
     };
-    let source = Source::open(&arguments.source, None)?;
+    let source = Source::open(
+        &arguments.source,
+        Some(&arguments.access.read(&arguments.source)?),
+    )?;
     let mut told = Told {
         to: BufWriter::new(io::stdout().lock()),
         format: arguments.format,

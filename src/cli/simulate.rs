@@ -13,6 +13,7 @@ use serde::Serialize;
 use state_machine::time::Timestamp;
 use tokio::task::JoinSet;
 
+use super::server_access::ServerAccess;
 use super::simulation::check;
 use super::simulation::plan::Plan;
 use super::simulation::population::{Population, START_SECONDS_BEFORE_NOW};
@@ -64,6 +65,8 @@ pub(super) struct Arguments {
     /// Read every user afterwards, and compare with the end of the scenario; expects the default retry policy
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    access: ServerAccess,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -103,7 +106,7 @@ impl Arguments {
             secrets.context("no webhook secret; give `--secret` or AVOW_WEBHOOK_SECRETS")?;
         let secrets = Secrets::parse(&secrets)?;
         let first = secrets.iter().next().context("no webhook secret")?;
-        Sender::new(&self.to, first.clone())
+        Sender::new(&self.to, first.clone(), &self.access.read(&self.to)?)
     }
 
     fn plan(&self, population: Population) -> Plan {

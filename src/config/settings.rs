@@ -200,6 +200,9 @@ settings! {
         /// A file that says whom to ask and what is enough, in C2SP's format `tlog-policy`; each witness that is to be
         /// asked has a URL in it. Unset, nobody is asked.
         policy_file: Option<PathBuf> = "", Accepts::Text("the path of a file");
+        /// A file with the certificates (PEM) of the authorities that are trusted to say who a witness with an `https` URL
+        /// is; unset, those that this machine trusts.
+        ca_file: Option<PathBuf> = "", Accepts::Text("the path of a file");
         /// How often the latest checkpoint is submitted to those who have not cosigned it yet. A cosigned one stays
         /// published for a minute while the log grows, so that a round may fail unnoticed.
         submit_interval_seconds: u64 = "5", seconds(1, 30);

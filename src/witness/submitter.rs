@@ -8,15 +8,16 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::redirect;
 use reqwest::{Client, Url};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::exchange::{Answer, Trouble, add_checkpoint};
 use super::peer::Peer;
+use crate::client::{Access, ClientError};
 use crate::config::settings;
 use crate::log::Log;
+use crate::tls::trust::{Trust, TrustError};
 use crate::transparency::add_checkpoint::AddCheckpoint;
 use crate::transparency::checkpoint::SignedCheckpoint;
 use crate::transparency::key::VerifierKey;
@@ -31,15 +32,18 @@ pub enum SubmitterError {
     OtherLogs(Box<VerifierKey>),
     /// The URL of a witness leads nowhere.
     #[error(
-        "the URL of the witness {0} in the policy is not of the form http://HOST[:PORT][/PATH]"
+        "the URL of the witness {0} in the policy is not of the form https://HOST[:PORT][/PATH], or http"
     )]
     UrlUnusable(String),
     /// The witnesses that have a URL can never meet the quorum.
     #[error("the witnesses with a URL in the policy are too few to meet its quorum")]
     QuorumOutOfReach,
     /// There can be no HTTP client.
-    #[error("there can be no HTTP client")]
-    Client(#[source] reqwest::Error),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The file that `witness.ca_file` names cannot be used.
+    #[error("`witness.ca_file` cannot be used")]
+    Trust(#[from] TrustError),
 }
 
 /// Asks the witnesses of a policy.
@@ -78,12 +82,17 @@ impl<'log> Submitter<'log> {
         if !policy.is_met_by(&names) {
             return Err(SubmitterError::QuorumOutOfReach);
         }
-        let client = Client::builder().redirect(redirect::Policy::none());
+        let trust = settings.ca_file.as_deref().map(Trust::read).transpose()?;
+        let access = Access {
+            token: None,
+            trust: trust.unwrap_or_default(),
+        };
+        let client = access.builder(peers.iter().map(|peer| &peer.url))?;
         let checkpoint = log.checkpoint();
         Ok(Self {
             log,
             policy: policy.clone().with_log(vkey.clone()),
-            client: client.build().map_err(SubmitterError::Client)?,
+            client: client.build().map_err(ClientError::Client)?,
             interval: Duration::from_secs(settings.submit_interval_seconds),
             timeout: Duration::from_secs(settings.timeout_seconds),
             peers,
@@ -192,7 +201,7 @@ impl<'log> Submitter<'log> {
 fn peer(witness: &Witness) -> Option<Result<Peer, SubmitterError>> {
     let prefix = witness.url.as_ref()?.trim_end_matches('/');
     Some(match Url::parse(&format!("{prefix}/add-checkpoint")) {
-        Ok(url) if url.scheme() == "http" => Ok(Peer::new(witness.clone(), url)),
+        Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(Peer::new(witness.clone(), url)),
         Ok(_) | Err(_) => Err(SubmitterError::UrlUnusable(witness.name.clone())),
     })
 }

@@ -1,5 +1,6 @@
 //! What the promises are tested with: a real service on a real port, and deliveries that are really signed.
 
+pub(crate) mod access;
 pub(crate) mod audited;
 pub(crate) mod delivery;
 pub(crate) mod ledger;

@@ -57,6 +57,7 @@ impl Process {
 
     /// Starts a server and waits until it serves, or has ended before.
     pub(crate) fn of(mut command: Command) -> Result<Self, Ended> {
+        avow::tls::install_provider();
         let stderr = tempfile::tempfile().unwrap();
         let mut child = command
             .stdin(Stdio::null())

@@ -51,6 +51,7 @@ impl Server {
         master_key: &str,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
+        avow::tls::install_provider();
         let mut settings = settings();
         change(&mut settings);
 

@@ -8,6 +8,7 @@ use std::fmt::{self, Write};
 use anyhow::bail;
 use clap::Args;
 
+use super::server_access::ServerAccess;
 use super::sources::SourceArguments;
 use super::{Verdict, output};
 use crate::http::custody::{Answer, Status};
@@ -66,6 +67,8 @@ struct StatementArguments {
     /// Ask the server at this URL, which holds the data, instead of opening them
     #[arg(long, value_name = "URL", conflicts_with_all = ["entry", "config", "data_dir", "listen", "set"])]
     server: Option<String>,
+    #[command(flatten)]
+    access: ServerAccess,
     /// Print JSON, an object on each line
     #[arg(long)]
     json: bool,

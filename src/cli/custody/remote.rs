@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
-use reqwest::redirect::Policy;
+use anyhow::{Context, anyhow};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::StatementArguments;
+use crate::client::{Access, server_url};
 use crate::http::custody::Answer;
 use crate::log::Statement;
 
@@ -26,7 +26,7 @@ pub(super) fn state(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let server = Server::at(server)?;
+    let server = Server::at(server, &arguments.access.read(server)?)?;
     runtime.block_on(async {
         let sessions = match &arguments.target.session {
             Some(session) => vec![session.clone()],
@@ -66,18 +66,9 @@ struct Detail {
 }
 
 impl Server {
-    fn at(url: &str) -> anyhow::Result<Self> {
-        let url = Url::parse(url).with_context(|| format!("`{url}` is no URL"))?;
-        ensure!(
-            url.scheme() == "http",
-            "`{url}` is not of the form http://HOST:PORT"
-        );
-        // Straight to the server, whatever proxy the environment names.
-        let client = Client::builder()
-            .timeout(TIMEOUT)
-            .no_proxy()
-            .redirect(Policy::none())
-            .build()?;
+    fn at(url: &str, access: &Access) -> anyhow::Result<Self> {
+        let url = server_url(url)?;
+        let client = access.client([&url], TIMEOUT)?;
         Ok(Self { client, url })
     }
 

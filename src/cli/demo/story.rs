@@ -6,6 +6,7 @@ use crate::cli::simulation::scenario::End;
 use crate::cli::simulation::scenarios::SCENARIOS;
 use crate::cli::simulation::sender::Sender;
 use crate::cli::{Verdict, output};
+use crate::client::Access;
 use crate::stripe::secret::Secret;
 use crate::system;
 
@@ -25,7 +26,7 @@ impl Story {
     pub(super) fn new(server: &RunningServer, secret: &str) -> anyhow::Result<Self> {
         let base = format!("http://{}", server.address);
         let start = system::now_seconds().plus_seconds(-START_SECONDS_BEFORE_NOW);
-        let sender = Sender::new(&base, Secret::new(secret)?)?;
+        let sender = Sender::new(&base, Secret::new(secret)?, &Access::default())?;
         Ok(Self {
             base,
             population: Population { seed: SEED, start },

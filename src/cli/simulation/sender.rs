@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use reqwest::header::RETRY_AFTER;
-use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
 
 use super::population::Message;
+use crate::client::{Access, server_url};
 use crate::stripe::secret::Secret;
 use crate::system;
 
@@ -40,22 +40,13 @@ pub struct Answer {
 
 impl Sender {
     /// Returns a sender for the server at `to`; a URL without a path gets `/webhooks/stripe`.
-    pub fn new(to: &str, secret: Secret) -> anyhow::Result<Self> {
-        let mut webhook = Url::parse(to).with_context(|| format!("`{to}` is no URL"))?;
-        ensure!(
-            webhook.scheme() == "http",
-            "`{to}` is not of the form http://HOST:PORT"
-        );
+    pub fn new(to: &str, secret: Secret, access: &Access) -> anyhow::Result<Self> {
+        let mut webhook = server_url(to)?;
         if webhook.path() == "/" {
             webhook.set_path("/webhooks/stripe");
         }
-        // Straight to the server, whatever proxy the environment names. A redirect is an answer that Stripe does not
-        // follow, and takes for a failure.
-        let client = Client::builder()
-            .timeout(TIMEOUT)
-            .no_proxy()
-            .redirect(Policy::none())
-            .build()?;
+        // A redirect is an answer that Stripe does not follow, either, and takes for a failure.
+        let client = access.client([&webhook], TIMEOUT)?;
         Ok(Self {
             client,
             webhook,
@@ -103,6 +94,12 @@ impl Sender {
         if let Ok(mut path) = url.path_segments_mut() {
             path.extend(["v1", kind, id]);
         }
-        Ok(self.client.get(url).send().await?.json().await?)
+        let answer = self.client.get(url).send().await?;
+        let status = answer.status();
+        ensure!(
+            ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status),
+            "the server answers {status}: it wants a token with the scope `read`"
+        );
+        Ok(answer.json().await?)
     }
 }
