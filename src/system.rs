@@ -1,6 +1,6 @@
 //! The clock and the random source of this machine: read here and nowhere else, and handed down as arguments.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use state_machine::time::{ReceivedAt, Timestamp};
 
@@ -23,6 +23,11 @@ pub fn now() -> ReceivedAt {
 /// Returns the time in whole Unix seconds, as Stripe counts it.
 pub fn now_seconds() -> Timestamp {
     Timestamp(now().0 / 1000)
+}
+
+/// Returns a time that only goes forward, by which durations are measured.
+pub fn stopwatch() -> Instant {
+    Instant::now()
 }
 
 /// Fills `buffer` from the system's random source.

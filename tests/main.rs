@@ -33,6 +33,7 @@ mod log_format;
 mod log_refusal;
 mod log_secrecy;
 mod log_tree;
+mod metrics;
 mod official_clients;
 mod overload;
 mod overrides;

@@ -30,6 +30,7 @@ use crate::log::keys::MasterKey;
 use crate::log::{Options, Random};
 use crate::service;
 use crate::stripe::secret::Secrets;
+use crate::system;
 use crate::transparency;
 use declaration::Declaration;
 use error::ConfigurationError;
@@ -148,6 +149,7 @@ impl Settings {
             disk_free_bytes_min: log.disk_free_bytes_min,
             ballast_bytes: log.ballast_bytes,
             origin: log.origin.clone(),
+            stopwatch: Some(system::stopwatch),
             ..Options::new(random, clock)
         }
     }

@@ -79,6 +79,11 @@ impl Error {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
     }
 
+    /// Returns its stable name.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,

@@ -11,6 +11,7 @@ mod exports;
 mod facts;
 mod gate;
 mod health;
+mod metrics;
 pub mod overrides;
 mod parameters;
 pub mod routes;
@@ -36,6 +37,7 @@ use state_machine::time::{ReceivedAt, Timestamp};
 use crate::access::admission::Admission;
 use crate::service::Service;
 use error::Error;
+use metrics::Metrics;
 use parameters::Parameters;
 
 /// How requests are served. Every bound has a safe default in the configuration.
@@ -74,6 +76,7 @@ struct Shared {
     /// Weak, so that whoever opened the service also closes it, and not the last worker thread to end.
     service: Weak<Service>,
     options: Options,
+    metrics: Arc<Metrics>,
 }
 
 impl Shared {
@@ -120,11 +123,13 @@ pub fn serve(
     let shared = Data::new(Shared {
         service: Arc::downgrade(service),
         options: options.clone(),
+        metrics: Arc::new(Metrics::of(service)),
     });
     let app = move || {
         App::new()
             .app_data(Data::clone(&shared))
             .wrap(from_fn(identify))
+            .wrap(from_fn(metrics::observe))
             .configure(routes::configure)
     };
     let server = HttpServer::new(app)

@@ -6,8 +6,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Responder, ResponseError, Ro
 
 use super::error::Error;
 use super::{
-    anomalies, custody, digest, entries, exports, gate, health, overrides, sessions, tlog, users,
-    webhook,
+    anomalies, custody, digest, entries, exports, gate, health, metrics, overrides, sessions, tlog,
+    users, webhook,
 };
 use crate::access::gate::Gate;
 use crate::access::scope::Scope;
@@ -59,6 +59,7 @@ pub fn routes() -> Vec<At> {
         get("/checkpoint", Gate::Evidence, tlog::checkpoint),
         get("/tile/entries/{place:.*}", Gate::Evidence, tlog::entries),
         get("/tile/{place:.*}", Gate::Evidence, tlog::tile),
+        get("/metrics", Gate::Metrics, metrics::show),
         get("/healthz", Gate::Open, health::alive),
         get("/readyz", Gate::Open, health::ready),
     ]
@@ -97,11 +98,16 @@ where
     }
 }
 
+/// The path of the list that a request took, which bounds what is counted by path.
+#[derive(Clone, Copy)]
+pub(super) struct Pattern(pub(super) &'static str);
+
 /// Puts every path where requests find it.
 pub(super) fn configure(config: &mut ServiceConfig) {
     let mut routes = routes().into_iter().peekable();
     while let Some(first) = routes.next() {
-        let mut resource = web::resource(first.path).route(first.route);
+        let resource = web::resource(first.path).app_data(Pattern(first.path));
+        let mut resource = resource.route(first.route);
         while let Some(other) = routes.next_if(|next| next.path == first.path) {
             resource = resource.route(other.route);
         }

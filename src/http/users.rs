@@ -40,6 +40,7 @@ pub(super) async fn show(
     let user = service
         .user(&world, tag, shared.now())?
         .ok_or_else(unknown)?;
+    shared.metrics.decided(&user.decision.outcome);
     found(
         &request,
         &UserJson::of(&user, reference.expose(), &world, service.policy_hash()),

@@ -1,5 +1,7 @@
 //! `POST /webhooks/stripe`: 200 only once the event is durable and folded.
 
+use std::sync::Arc;
+
 use actix_web::http::header::HeaderValue;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -31,7 +33,8 @@ pub(super) async fn receive(
     payload: Payload,
     shared: Data<Shared>,
 ) -> Result<HttpResponse, Error> {
-    let body = body_of(payload, shared.options.body_bytes_max, &shared.options).await?;
+    let body = body_of(payload, shared.options.body_bytes_max, &shared.options).await;
+    let body = body.inspect_err(|error| shared.metrics.refused(error))?;
     let (sender, answer) = oneshot::channel();
     let delivery = Delivery {
         signature_header: request
@@ -41,14 +44,19 @@ pub(super) async fn receive(
         body: &body,
         received_at: (shared.options.clock)(),
     };
-    shared.service()?.ingest(delivery, move |ingested| {
+    let service = shared.service();
+    let service = service.inspect_err(|error| shared.metrics.refused(error))?;
+    let metrics = Arc::clone(&shared.metrics);
+    service.ingest(delivery, move |ingested| {
+        let ingested = ingested.map_err(Error::from);
+        metrics.delivered(&ingested);
         // A client that has gone is not told; its event is durable, and it will deliver again.
         drop(sender.send(ingested));
     });
     let lost = |_| Error::unavailable("closing", "the service is closing; deliver again");
     Ok(
         HttpResponse::Ok().json(match &answer.await.map_err(lost)?? {
-            Ingested::Recorded(appended) => Answer::Recorded {
+            Ingested::Recorded(appended) | Ingested::Unreadable(appended) => Answer::Recorded {
                 received: true,
                 sequence: appended.sequence.0,
                 duplicate: appended.duplicate,

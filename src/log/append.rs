@@ -22,6 +22,8 @@ pub struct Appended {
     pub sequence: SequenceNumber,
     /// Whether it stood there before.
     pub duplicate: bool,
+    /// Whether it states other facts than an earlier entry of the same event id.
+    pub conflicts: bool,
 }
 
 /// Why nothing was appended.

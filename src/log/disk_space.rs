@@ -57,7 +57,28 @@ pub(super) fn keep_ballast(path: &Path, bytes: u64) -> io::Result<bool> {
     Ok(false)
 }
 
-fn free_bytes(file: &File) -> io::Result<u64> {
+/// The space of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What this user may still fill.
+    pub free_bytes: u64,
+    /// All of it.
+    pub bytes: u64,
+}
+
+/// Returns the space of the disk beneath a directory.
+pub fn space(directory: &Path) -> io::Result<Space> {
+    space_of(&File::open(directory)?)
+}
+
+fn space_of(file: &File) -> io::Result<Space> {
     let space = rustix::fs::fstatvfs(file)?;
-    Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    Ok(Space {
+        free_bytes: space.f_bavail.saturating_mul(space.f_frsize),
+        bytes: space.f_blocks.saturating_mul(space.f_frsize),
+    })
+}
+
+fn free_bytes(file: &File) -> io::Result<u64> {
+    Ok(space_of(file)?.free_bytes)
 }

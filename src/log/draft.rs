@@ -45,6 +45,11 @@ impl Draft {
         self.group.bytes.is_empty()
     }
 
+    /// Returns how many entries it holds.
+    pub(super) fn entries(&self) -> usize {
+        self.group.fed.len()
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.group.bytes
     }
@@ -121,10 +126,12 @@ impl Draft {
             Some(sequence) => Appended {
                 sequence,
                 duplicate: true,
+                conflicts: false,
             },
             None => Appended {
                 sequence: self.add(prepared, None, false),
                 duplicate: false,
+                conflicts: false,
             },
         })
     }

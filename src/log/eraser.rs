@@ -204,6 +204,7 @@ mod tests {
         (again.reply)(Ok(Appended {
             sequence: SequenceNumber(1),
             duplicate: false,
+            conflicts: false,
         }));
         jobs.send(Job::End).unwrap();
         eraser.join().unwrap();

@@ -17,13 +17,14 @@ mod blanking;
 mod codes;
 mod custody;
 mod dedupe;
-mod disk_space;
+pub mod disk_space;
 mod draft;
 pub(crate) mod durable;
 pub mod entry;
 mod eraser;
 mod erasure_fact;
 mod export;
+pub mod extent;
 mod feeder;
 mod head;
 mod health;
@@ -37,6 +38,7 @@ mod key_ring;
 pub mod keys;
 pub mod leaf;
 mod lock;
+pub mod observations;
 mod open_error;
 mod options;
 mod override_fact;
@@ -78,6 +80,7 @@ use journal::Journal;
 use key_ring::KeyRing;
 use keys::{LogKeys, MasterKey};
 use lock::{Lock, lock};
+use observations::Observations;
 pub use open_error::{MissingEntries, OpenError, Repair, Repairs};
 pub use options::{JournalRetention, Options, Random, RandomError};
 pub use overriding::{IdempotencyKey, WantedOverride};
@@ -152,6 +155,7 @@ impl Log {
             survey.end,
         )?;
         let disk_space = DiskSpace::watch(directory, options.disk_free_bytes_min)?;
+        let observations = Observations::new(options.stopwatch);
         let shared = Arc::new(Shared {
             log_keys,
             keys: KeyRing::new(vault),
@@ -164,6 +168,7 @@ impl Log {
             tree,
             indexed: AtomicU64::new(survey.end.next),
             stop: Stop::default(),
+            observations,
             disk_full: AtomicBool::new(false),
             repaired_reads: AtomicU64::new(0),
             journal_reader: Mutex::new(None),

@@ -1,5 +1,7 @@
 //! What an open log may use, and how it keeps its journal.
 
+use std::time::Instant;
+
 use state_machine::time::ReceivedAt;
 
 use crate::transparency::key::KeyName;
@@ -32,6 +34,8 @@ pub struct Options {
     pub random: Random,
     /// The clock, likewise: it dates what nobody delivered.
     pub clock: fn() -> ReceivedAt,
+    /// What only goes forward, likewise: it measures how long commits take. None for no measure.
+    pub stopwatch: Option<fn() -> Instant>,
 }
 
 /// Fills a buffer with random bytes.
@@ -69,6 +73,7 @@ impl Options {
             keeps_evidence: true,
             random,
             clock,
+            stopwatch: None,
         }
     }
 

@@ -101,7 +101,8 @@ impl Sequencer {
                 &AppendError::DiskFull,
             );
         }
-        self.commit(requests);
+        let shared = Arc::clone(&self.shared);
+        shared.observations.commit(|| self.commit(requests));
     }
 
     fn commit(&mut self, requests: Vec<Request>) {
@@ -142,6 +143,7 @@ impl Sequencer {
             Found::Again(sequence) => Ok(Appended {
                 sequence,
                 duplicate: true,
+                conflicts: false,
             }),
             Found::OtherContent(sequence) => Err(AppendError::OtherContent(sequence)),
             Found::New {
@@ -157,6 +159,7 @@ impl Sequencer {
                 Ok(Appended {
                     sequence: known.sequence,
                     duplicate: false,
+                    conflicts,
                 })
             }
         }
@@ -202,9 +205,10 @@ impl Sequencer {
         if draft.is_empty() {
             return Ok(());
         }
-        let written = self
-            .journal
-            .append(draft.bytes(), draft.next(), draft.link());
+        let written = self.shared.observations.write(draft.entries(), || {
+            self.journal
+                .append(draft.bytes(), draft.next(), draft.link())
+        });
         written.map_err(|error| match error {
             JournalError::NoSpace => {
                 self.shared.disk_full.store(true, Ordering::Relaxed);

@@ -20,6 +20,8 @@ const SESSIONS_BY_STATE: u8 = b's';
 const USERS_BY_STATE: u8 = b'u';
 const ANOMALIES: u8 = b'a';
 const ANOMALIES_OF_NO_WORLD: u8 = b'x';
+/// What the keys of all anomalies begin with.
+pub(super) const ALL_ANOMALIES: [[u8; 1]; 2] = [[ANOMALIES], [ANOMALIES_OF_NO_WORLD]];
 
 /// The rows of one record, by key.
 pub(super) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -145,6 +147,18 @@ pub(super) fn anomaly_of_row(place: &[u8], value: &[u8]) -> Result<ListedAnomaly
         session: stored.session.map(SessionId::parse).transpose()?,
         at: Timestamp(stored.at),
     })
+}
+
+/// Returns the rule that the key of an anomaly's row ends with.
+pub(super) fn rule_of_row(key: &[u8]) -> Result<&str, DamagedRecord> {
+    let place = match key {
+        [ANOMALIES_OF_NO_WORLD, place @ ..] => Some(place),
+        [ANOMALIES, _livemode, account_bytes, rest @ ..] => rest.get((*account_bytes).into()..),
+        _ => None,
+    };
+    let rule = place.and_then(|place| place.get(8..));
+    let rule = rule.and_then(|rule| str::from_utf8(rule).ok());
+    rule.ok_or(DamagedRecord::Key)
 }
 
 #[derive(Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 //! [`catch_up`] alone. Deleting the directory loses nothing: start-up folds the log again. No personal data lies here in
 //! clear; a user is found by tag.
 
+mod anomaly_count;
 pub mod catch_up;
 pub mod digest;
 pub mod generations;

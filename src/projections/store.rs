@@ -151,7 +151,8 @@ impl Projections {
         }))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Returns where it lies.
+    pub fn path(&self) -> &Path {
         &self.home.path
     }
 

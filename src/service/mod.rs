@@ -9,6 +9,7 @@ mod cache;
 pub mod custody;
 pub mod evidence;
 pub mod export;
+pub mod observed;
 pub mod overrides;
 mod policy;
 pub mod projector;
@@ -60,6 +61,8 @@ pub struct Options {
 pub enum Ingested {
     /// It is durable and folded.
     Recorded(Appended),
+    /// It is durable and folded, and its body is no event that could be read.
+    Unreadable(Appended),
     /// It is authentic, and of a type that Avow does not keep.
     Ignored {
         /// That type.
@@ -190,8 +193,9 @@ impl Service {
         delivery: Delivery<'_>,
         reply: impl FnOnce(Result<Ingested, IngestError>) + Send + 'static,
     ) {
-        let prepared = match self.prepare(delivery) {
-            Ok(Admitted::Prepared(prepared)) => prepared,
+        let (prepared, ingested): (_, fn(Appended) -> Ingested) = match self.prepare(delivery) {
+            Ok(Admitted::Event(prepared)) => (prepared, Ingested::Recorded),
+            Ok(Admitted::Unreadable(prepared)) => (prepared, Ingested::Unreadable),
             Ok(Admitted::Foreign { event_type }) => {
                 return reply(Ok(Ingested::Ignored { event_type }));
             }
@@ -202,7 +206,7 @@ impl Service {
             Ok(appended) => projector.when_folded(appended.sequence, move |folded| {
                 reply(
                     folded
-                        .map(|()| Ingested::Recorded(appended))
+                        .map(|()| ingested(appended))
                         .map_err(IngestError::from),
                 );
             }),
@@ -215,11 +219,11 @@ impl Service {
         let payload = authenticate(delivery, &self.secrets, self.tolerance_seconds)?;
         Ok(match decode(&payload, &self.user_reference_sources) {
             Decoded::Event(event) => {
-                Admitted::Prepared(Box::new(self.log.prepare_event(&payload, *event)?))
+                Admitted::Event(Box::new(self.log.prepare_event(&payload, *event)?))
             }
             Decoded::Unreadable(unreadable) => {
                 let prepared = self.log.prepare_unreadable(&payload, unreadable)?;
-                Admitted::Prepared(Box::new(prepared))
+                Admitted::Unreadable(Box::new(prepared))
             }
             Decoded::Foreign { event_type } => Admitted::Foreign { event_type },
         })
@@ -264,6 +268,7 @@ impl Service {
 
 /// An authentic delivery.
 enum Admitted {
-    Prepared(Box<Prepared>),
+    Event(Box<Prepared>),
+    Unreadable(Box<Prepared>),
     Foreign { event_type: String },
 }

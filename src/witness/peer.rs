@@ -6,6 +6,7 @@ use reqwest::Url;
 use tokio::time::Instant;
 
 use super::exchange::Trouble;
+use crate::log::tree::witnesses::WitnessState;
 use crate::transparency::policy;
 
 /// The longest time for which a witness that failed is left alone.
@@ -34,6 +35,15 @@ impl Peer {
             trouble: None,
             failures: 0,
             leave_alone_until: None,
+        }
+    }
+
+    /// Returns how it fares.
+    pub(super) fn state(&self) -> WitnessState {
+        WitnessState {
+            name: self.witness.name.clone(),
+            size: self.known_size,
+            trouble: self.trouble.clone(),
         }
     }
 

@@ -109,6 +109,8 @@ impl<'log> Submitter<'log> {
         loop {
             rounds.tick().await;
             self.submit().await;
+            self.log
+                .note_witnesses(self.peers.iter().map(Peer::state).collect());
         }
     }
 

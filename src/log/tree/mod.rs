@@ -14,6 +14,7 @@ mod checkpoints;
 mod levels;
 pub(super) mod notary;
 pub(super) mod opening;
+pub mod witnesses;
 
 pub use checkpoints::{checkpoint_record, recorded_checkpoints};
 use levels::Levels;
@@ -28,6 +29,7 @@ use crate::transparency::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::transparency::hash::Hash;
 use crate::transparency::key::VerifierKey;
 use crate::transparency::note::Note;
+use witnesses::WitnessState;
 
 /// How long a cosigned checkpoint is published although a later one is signed: beyond it, no witness answers, and
 /// readers had better see a checkpoint without cosignatures than an old one.
@@ -40,10 +42,13 @@ pub(super) struct Tree {
     checkpoints: PathBuf,
     cosigned: PathBuf,
     published: Mutex<Published>,
+    witnesses: Mutex<Vec<WitnessState>>,
 }
 
 struct Published {
     latest: Arc<SignedCheckpoint>,
+    /// When it was signed; of one that an earlier process signed, when its file was written last.
+    signed_at: ReceivedAt,
     cosigned: Option<Cosigned>,
 }
 
@@ -54,6 +59,10 @@ struct Cosigned {
 }
 
 impl Tree {
+    pub(super) fn signed_at(&self) -> ReceivedAt {
+        self.published().signed_at
+    }
+
     fn published(&self) -> MutexGuard<'_, Published> {
         // No code that holds the lock can panic half-way through a change.
         self.published
@@ -102,6 +111,12 @@ impl Log {
             Some(cosigned) => Arc::clone(&cosigned.note),
             None => Arc::new(latest.note().clone()),
         }
+    }
+
+    /// Returns the size of the latest checkpoint that enough witnesses cosigned.
+    pub fn cosigned_size(&self) -> Option<u64> {
+        let published = self.shared.tree.published();
+        published.cosigned.as_ref().map(|cosigned| cosigned.size)
     }
 
     /// Publishes a checkpoint of this log that witnesses have cosigned, and keeps it; one that is older than what is

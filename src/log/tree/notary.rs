@@ -57,7 +57,9 @@ impl Notary {
         let checkpoint = SignedCheckpoint::sign(head, &self.key);
         self.checkpoints.append(checkpoint.note())?;
         // Only now: were it lost after somebody has seen it, the log would look rolled back.
-        shared.tree.published().latest = Arc::new(checkpoint);
+        let mut published = shared.tree.published();
+        published.latest = Arc::new(checkpoint);
+        published.signed_at = (shared.options.clock)();
         Ok(())
     }
 }

@@ -5,6 +5,9 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::UNIX_EPOCH;
+
+use state_machine::time::ReceivedAt;
 
 use super::checkpoints::{CheckpointFile, Opened, recorded_checkpoints};
 use super::levels::Levels;
@@ -80,10 +83,11 @@ pub(in crate::log) fn open(
     let cosigned = read_cosigned(&paths.cosigned).filter(|(_, size)| *size <= signed.size);
     let published = Published {
         latest: Arc::new(latest),
+        signed_at: written_at(&paths.checkpoints)?,
         cosigned: cosigned.map(|(note, size)| Cosigned {
             note: Arc::new(note),
             size,
-            at: state_machine::time::ReceivedAt(0),
+            at: ReceivedAt(0),
         }),
     };
     let tree = Tree {
@@ -92,6 +96,7 @@ pub(in crate::log) fn open(
         checkpoints: paths.checkpoints.clone(),
         cosigned: paths.cosigned.clone(),
         published: Mutex::new(published),
+        witnesses: Mutex::default(),
     };
     let notary = Notary {
         key,
@@ -99,6 +104,13 @@ pub(in crate::log) fn open(
         checkpoints,
     };
     Ok((tree, notary))
+}
+
+/// Returns when a file was written last.
+fn written_at(path: &Path) -> io::Result<ReceivedAt> {
+    let since_epoch = path.metadata()?.modified()?.duration_since(UNIX_EPOCH);
+    let milliseconds = since_epoch.unwrap_or_default().as_millis();
+    Ok(ReceivedAt(i64::try_from(milliseconds).unwrap_or(i64::MAX)))
 }
 
 struct StoredTree<'log> {
