@@ -1,76 +1,105 @@
 //! The command line: what each command prints, where, and with which exit code.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
 
+use avow::cli::Arguments;
 use avow::cli::simulation::check;
 use avow::cli::simulation::scenarios::SCENARIOS;
 use avow::config::reference;
+use clap::CommandFactory;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const MASTER_KEY: &str = "8f1e0c5d7b3a49268d04c7e1f5a2b96370d8e4c1a95b2f7613e8d0c4b7a96f52";
 const SECRET: &str = "whsec_0123456789abcdef";
 
+/// Returns the words that call each command, the program itself first.
+fn commands() -> Vec<String> {
+    fn below(command: &clap::Command, words: &str, all: &mut Vec<String>) {
+        all.push(words.to_owned());
+        for sub in command.get_subcommands() {
+            below(sub, format!("{words} {}", sub.get_name()).trim_start(), all);
+        }
+    }
+    let mut all = Vec::new();
+    below(&Arguments::command(), "", &mut all);
+    all
+}
+
 #[test]
 fn the_help_texts_are_the_manual() {
-    // `for c in serve config keys "keys generate" "keys rotate" tokens "tokens create" "tokens list" "tokens revoke" erase hold release doctor digest export import backup restore replay audit "audit verify" simulate demo witness "witness serve" "witness vkey"; do cargo run -q -- $c --help > "tests/fixtures/help/$c.txt"; done`
-    // writes them, and `cargo run -q -- --help > tests/fixtures/help/avow.txt`.
-    let rows = [
-        ("", include_str!("fixtures/help/avow.txt")),
-        ("serve", include_str!("fixtures/help/serve.txt")),
-        ("config", include_str!("fixtures/help/config.txt")),
-        ("keys", include_str!("fixtures/help/keys.txt")),
-        (
-            "keys generate",
-            include_str!("fixtures/help/keys generate.txt"),
-        ),
-        ("keys rotate", include_str!("fixtures/help/keys rotate.txt")),
-        ("tokens", include_str!("fixtures/help/tokens.txt")),
-        (
-            "tokens create",
-            include_str!("fixtures/help/tokens create.txt"),
-        ),
-        ("tokens list", include_str!("fixtures/help/tokens list.txt")),
-        (
-            "tokens revoke",
-            include_str!("fixtures/help/tokens revoke.txt"),
-        ),
-        ("erase", include_str!("fixtures/help/erase.txt")),
-        ("hold", include_str!("fixtures/help/hold.txt")),
-        ("release", include_str!("fixtures/help/release.txt")),
-        ("doctor", include_str!("fixtures/help/doctor.txt")),
-        ("digest", include_str!("fixtures/help/digest.txt")),
-        ("export", include_str!("fixtures/help/export.txt")),
-        ("import", include_str!("fixtures/help/import.txt")),
-        ("backup", include_str!("fixtures/help/backup.txt")),
-        ("restore", include_str!("fixtures/help/restore.txt")),
-        ("audit", include_str!("fixtures/help/audit.txt")),
-        (
-            "audit verify",
-            include_str!("fixtures/help/audit verify.txt"),
-        ),
-        ("replay", include_str!("fixtures/help/replay.txt")),
-        ("simulate", include_str!("fixtures/help/simulate.txt")),
-        ("demo", include_str!("fixtures/help/demo.txt")),
-        ("witness", include_str!("fixtures/help/witness.txt")),
-        (
-            "witness serve",
-            include_str!("fixtures/help/witness serve.txt"),
-        ),
-        (
-            "witness vkey",
-            include_str!("fixtures/help/witness vkey.txt"),
-        ),
-    ];
-    for (command, text) in rows {
-        let output = avow(&[command, "--help"].join(" "), &[]);
-        assert_eq!(stdout(&output), text, "{command}");
+    // `cd tests/fixtures/help; for f in *.txt; do c=$(basename "$f" .txt); avow ${c#avow} --help > "$f"; done` writes them
+    // anew, for a command that has none after `touch "$c.txt"`.
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/help");
+    let mut fixtures: BTreeSet<PathBuf> = fs::read_dir(&directory)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+
+    for command in commands() {
+        let name = if command.is_empty() { "avow" } else { &command };
+        let path = directory.join(format!("{name}.txt"));
+        let output = avow(&format!("{command} --help"), &[]);
+        let fixture = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(stdout(&output), fixture, "{command}");
         assert_eq!(output.status.code(), Some(0), "{command}");
+        fixtures.remove(&path);
+    }
+    assert_eq!(
+        fixtures,
+        BTreeSet::new(),
+        "help of commands that are not there"
+    );
+}
+
+#[test]
+fn every_command_has_a_man_page_of_what_its_help_says() {
+    let directory = TempDir::new().unwrap();
+    let out = directory.path().join("man1");
+
+    let output = avow(&format!("man --out {}", out.display()), &[]);
+
+    assert_eq!(
+        (output.status.code(), stdout(&output)),
+        (Some(0), String::new())
+    );
+    let pages: BTreeSet<String> = fs::read_dir(&out)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let expected = commands();
+    let expected = expected.iter().map(|words| {
+        let words = ["avow"].into_iter().chain(words.split_whitespace());
+        format!("{}.1", words.collect::<Vec<_>>().join("-"))
+    });
+    assert_eq!(pages, expected.collect());
+    let page = fs::read_to_string(out.join("avow-keys-rotate.1")).unwrap();
+    for part in [
+        ".TH avow-keys-rotate 1",
+        "Change the master key",
+        "new\\-master\\-key\\-file",
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = avow(&format!("completions {shell}"), &[]);
+
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        let script = stdout(&output);
+        for word in commands().iter().flat_map(|words| words.split(' ')) {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
     }
 }
 

@@ -75,7 +75,8 @@ impl DataDirectory {
         self.cosigned.as_ref()
     }
 
-    pub(super) fn checkpoint(&self) -> Option<&Note> {
+    /// Returns the last checkpoint, not authenticated.
+    pub fn checkpoint(&self) -> Option<&Note> {
         self.last.note.as_ref()
     }
 

@@ -15,6 +15,7 @@ mod expiry;
 mod export;
 mod import;
 mod keys;
+mod man;
 mod opened;
 mod output;
 mod progress;
@@ -29,6 +30,7 @@ mod signal;
 mod simulate;
 pub mod simulation;
 mod sources;
+mod status;
 mod tokens;
 mod trace;
 mod witness;
@@ -56,6 +58,7 @@ enum Command {
     Erase(custody::Erase),
     Hold(custody::Hold),
     Release(custody::Release),
+    Status(status::Arguments),
     Doctor(doctor::Arguments),
     Digest(digest::Arguments),
     Export(export::Arguments),
@@ -67,6 +70,8 @@ enum Command {
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
     Witness(witness::Arguments),
+    Man(man::Man),
+    Completions(man::Completions),
 }
 
 /// What a command came to.
@@ -113,6 +118,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Erase(arguments) => custody::erase(&arguments),
         Command::Hold(arguments) => custody::hold(&arguments),
         Command::Release(arguments) => custody::release(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Digest(arguments) => digest::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
@@ -124,6 +130,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Witness(arguments) => witness::run(&arguments),
+        Command::Man(arguments) => man::man(&arguments),
+        Command::Completions(arguments) => man::completions(&arguments),
     };
     match verdict {
         Ok(verdict) => verdict.exit_code(),

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::config;
 use crate::config::sources::Sources;
+use crate::doctor::quoted;
 
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
@@ -25,6 +26,23 @@ pub(super) struct SourceArguments {
 }
 
 impl SourceArguments {
+    /// Returns these flags as a shell reads them, for a command that is to be told.
+    pub(super) fn as_flags(&self) -> String {
+        let config = self.config.as_ref().map(|file| file.display().to_string());
+        let flags = [
+            ("--config", config.as_ref()),
+            ("--data-dir", self.data_dir.as_ref()),
+            ("--listen", self.listen.as_ref()),
+        ];
+        let flags = flags
+            .into_iter()
+            .filter_map(|(flag, value)| Some((flag, value?)));
+        let sets = self.set.iter().map(|set| ("--set", set));
+        let words = flags.chain(sets);
+        let words = words.map(|(flag, value)| format!("{flag} {}", quoted(value)));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// Calls `read` with the sources that the flags, the environment and the file make up.
     pub(super) fn with<T>(&self, read: impl FnOnce(&Sources<'_>) -> T) -> T {
         let file = self

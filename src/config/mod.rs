@@ -87,7 +87,8 @@ impl Configuration {
     }
 }
 
-fn read_policy(path: &Path) -> Result<transparency::policy::Policy, ConfigurationError> {
+/// Reads whom to ask for cosignatures.
+pub fn read_policy(path: &Path) -> Result<transparency::policy::Policy, ConfigurationError> {
     let policy = fs::read(path).map_err(ConfigurationError::PolicyUnreadable)?;
     Ok(transparency::policy::Policy::parse(&policy)?)
 }

@@ -148,7 +148,7 @@ impl Place<'_> {
 }
 
 /// Reads the webhook secrets.
-pub(super) fn webhook_secrets(
+pub fn webhook_secrets(
     file: Option<&Path>,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Secrets, SecretError> {
@@ -170,7 +170,7 @@ pub(super) fn webhook_secrets(
 }
 
 /// Reads the master key.
-pub(super) fn master_key(
+pub fn master_key(
     file: Option<&Path>,
     data_dir: Option<&Path>,
     environment: &dyn Fn(&str) -> Option<String>,

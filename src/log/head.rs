@@ -64,6 +64,15 @@ impl HeadFile {
         Ok((Self { file, writes }, head))
     }
 
+    /// Returns the newest head that is whole, and changes nothing.
+    pub(super) fn read(path: &Path) -> io::Result<Option<Head>> {
+        let file = File::open(path)?;
+        let slots = [read_slot(&file, 0)?, read_slot(&file, 1)?];
+        let newest = slots.into_iter().flatten();
+        let newest = newest.max_by_key(|(writes, _)| *writes);
+        Ok(newest.map(|(_, head)| head))
+    }
+
     /// Writes a head over the older slot and syncs it. If we stop half-way, the newer slot still stands.
     pub(super) fn write(&mut self, head: &Head) -> io::Result<()> {
         self.writes += 1;

@@ -21,7 +21,7 @@ use super::vault::KeySlot;
 /// A version of the index's own format.
 const META_KEY: &[u8] = b"\0version 2";
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
-const DAMAGED_MARK: &str = "damaged";
+pub(super) const DAMAGED_MARK: &str = "damaged";
 
 /// Why the index cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -17,7 +17,7 @@ const READS_MAX: usize = 8;
 
 /// The files of a log.
 pub struct Inspection {
-    paths: Paths,
+    pub(super) paths: Paths,
 }
 
 /// A record of the journal.
@@ -151,14 +151,14 @@ impl Inspection {
 
 /// The entries of a journal, in order.
 pub struct Journal {
-    directory: PathBuf,
-    identity: Option<Identity>,
-    firsts: std::vec::IntoIter<u64>,
-    segment: Option<(PathBuf, SegmentReader)>,
-    previous_first: u64,
-    next: u64,
-    link: Link,
-    has_ended: bool,
+    pub(super) directory: PathBuf,
+    pub(super) identity: Option<Identity>,
+    pub(super) firsts: std::vec::IntoIter<u64>,
+    pub(super) segment: Option<(PathBuf, SegmentReader)>,
+    pub(super) previous_first: u64,
+    pub(super) next: u64,
+    pub(super) link: Link,
+    pub(super) has_ended: bool,
 }
 
 impl Journal {
@@ -248,7 +248,12 @@ impl Journal {
         Ok(Some(entry))
     }
 
-    fn damaged(&self, path: &Path, offset: u64, problem: JournalProblem) -> JournalError {
+    pub(super) fn damaged(
+        &self,
+        path: &Path,
+        offset: u64,
+        problem: JournalProblem,
+    ) -> JournalError {
         JournalError::Damaged {
             path: path.to_owned(),
             offset,

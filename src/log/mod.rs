@@ -14,6 +14,7 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 mod append;
 mod binary;
 mod blanking;
+pub mod checkup;
 mod codes;
 mod custody;
 mod dedupe;

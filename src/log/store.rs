@@ -199,6 +199,13 @@ pub(super) fn file_path(directory: &Path) -> PathBuf {
 
 /// Deletes snapshots that sled had not finished: it would not open beside one.
 pub(super) fn remove_unfinished_snapshots(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let unfinished = unfinished_snapshots(directory)?;
+    unfinished.iter().try_for_each(fs::remove_file)?;
+    Ok(unfinished)
+}
+
+/// Returns the snapshots that sled began and did not finish: it does not open while one lies there.
+pub(super) fn unfinished_snapshots(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let files = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         files => files?.collect::<io::Result<Vec<_>>>()?,
@@ -208,13 +215,8 @@ pub(super) fn remove_unfinished_snapshots(directory: &Path) -> io::Result<Vec<Pa
             .and_then(|name| name.to_str())
             .is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating"))
     };
-    let unfinished: Vec<_> = files
-        .into_iter()
-        .map(|file| file.path())
-        .filter(is_unfinished)
-        .collect();
-    unfinished.iter().try_for_each(fs::remove_file)?;
-    Ok(unfinished)
+    let paths = files.into_iter().map(|file| file.path());
+    Ok(paths.filter(is_unfinished).collect())
 }
 
 /// Consecutive records that share a value; more than a value holds only if it is a single, long record.

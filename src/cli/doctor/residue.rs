@@ -1,52 +1,29 @@
-//! `avow doctor`: looks whether a data directory is as it should be.
+//! `avow doctor --residue`: searches every file for what an erasure should have left nothing of.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 
-use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{Verdict, output};
-use crate::config::secrets::master_key_in;
+use crate::cli::{Verdict, output};
+use crate::log::keys::MasterKey;
 use crate::log::residue::{Place, Remains, RemainsKind, Residue, search};
 
-/// Check a data directory
-///
-/// `--residue` searches every file for what should be gone: the wrapped keys and the sealed payloads of erased sessions.
-/// Changes nothing, and needs no server to be stopped. What lies in sled's own files is expected there as long as its key
-/// is gone, and is counted. Exits with 1 if something is found, and with 2 if it cannot be told.
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// Search for remains of what was erased
-    #[arg(long, required = true)]
-    residue: bool,
-    /// The service's data directory (setting `data_dir`)
-    #[arg(long, value_name = "DIR")]
-    data_dir: PathBuf,
-    /// The file that holds the master key
-    #[arg(long, value_name = "FILE")]
-    master_key_file: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
-    let Arguments {
-        data_dir,
-        master_key_file,
-        ..
-    } = arguments;
-    let master_key = master_key_in("--master-key-file", master_key_file, data_dir)?;
+/// Searches a data directory, and tells what it found.
+pub(super) fn run(
+    data_dir: &Path,
+    master_key: &MasterKey,
+    is_json: bool,
+) -> anyhow::Result<Verdict> {
     let bar = bar();
-    let residue = search(data_dir, &master_key, |done, total| {
+    let residue = search(data_dir, master_key, |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });
     bar.finish_and_clear();
     let residue = residue?;
-    output::data(&if arguments.json {
+    output::data(&if is_json {
         serde_json::to_string_pretty(&json(&residue))?
     } else {
         Report(&residue).to_string()
