@@ -11,6 +11,7 @@ mod audit_mutation;
 mod backup;
 mod cli;
 mod configuration;
+mod dashboard;
 mod digest;
 mod disorder;
 mod doctor;

@@ -36,11 +36,7 @@ fn described(server: &Server) -> BTreeSet<(String, String)> {
     types
         .map(|line| {
             let (name, kind) = line.split_once(' ').unwrap();
-            let suffix = match kind {
-                "counter" => "_total",
-                "info" => "_info",
-                _ => "",
-            };
+            let suffix = if kind == "counter" { "_total" } else { "" };
             (format!("{name}{suffix}"), kind.to_owned())
         })
         .collect()

@@ -6,7 +6,6 @@ use prometheus_client::encoding::{EncodeGaugeValue, EncodeLabelSet};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use state_machine::time::ReceivedAt;
 
@@ -63,8 +62,10 @@ impl Gauges {
             version: env!("CARGO_PKG_VERSION"),
             reducer_version: REDUCER_VERSION,
         };
+        let builds = Family::<Build, Gauge>::default();
+        builds.get_or_create(&build).set(1);
         let help = "Which version this is, and the version of its fold";
-        self.0.register("avow_build", help, Info::new(build));
+        self.0.register("avow_build_info", help, builds);
     }
 
     fn health(&mut self, service: &Service) {
