@@ -2,10 +2,13 @@
 //! the worst moment, and when two histories are submitted at once.
 
 use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
+use std::time::Duration;
 
 use avow::system::now_seconds;
 use avow::transparency::add_checkpoint::AddCheckpoint;
@@ -22,6 +25,8 @@ use crate::support::strace::{self, Call, Trace};
 use crate::support::witness::{History, Setting, WITNESS, avow};
 
 const ORIGIN: &str = "log.example/avow";
+/// Half as long as many a server keeps an idle connection.
+const PATIENCE: Duration = Duration::from_secs(40);
 const OTHER_ORIGIN: &str = "other.example/avow";
 
 fn submit(witness: &Process, request: &AddCheckpoint) -> (u16, String) {
@@ -233,6 +238,24 @@ fn other_paths_and_methods_are_answered_404_and_405() {
     assert_eq!(stage.witness.get("/sign-subtree").status(), 404);
     assert_eq!(stage.witness.get("/ab/checkpoint").status(), 404);
     assert_eq!(stage.witness.get("/healthz").status(), 200);
+}
+
+#[test]
+fn half_a_request_behind_another_holds_no_connection() {
+    let stage = Stage::new();
+    let address = stage.witness.url().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let requests = "GET /healthz HTTP/1.1\r\nhost: witness\r\n\r\nGET /healthz HTTP/1.1\r\nho";
+    stream.write_all(requests.as_bytes()).unwrap();
+
+    let mut answers = Vec::new();
+    let ended = stream.read_to_end(&mut answers);
+
+    // Bytes that nobody reads make the end of a connection a reset.
+    let is_reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+    assert!(ended.as_ref().err().is_none_or(is_reset), "{ended:?}");
+    assert!(answers.is_empty() || answers.starts_with(b"HTTP/1.1 200 OK"));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
+use actix_web::http::{KeepAlive, StatusCode};
 use actix_web::web::{self, Bytes, Data, Path, Payload, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer};
 
@@ -21,7 +21,6 @@ const LINE_BYTES_MAX: usize = 64;
 const BODY_BYTES_MAX: usize = (PROOF_HASHES_MAX + 2) * LINE_BYTES_MAX + NOTE_BYTES_MAX;
 /// How long a client may take to send the head of a request, and then its body.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const SHUTDOWN_SECONDS: u64 = 10;
 const WORKERS: usize = 2;
 const CONNECTIONS_PER_WORKER_MAX: usize = 256;
@@ -38,7 +37,9 @@ pub fn serve(witness: Arc<Witness>, listener: TcpListener) -> io::Result<Server>
         .workers(WORKERS)
         .max_connections(CONNECTIONS_PER_WORKER_MAX)
         .client_request_timeout(CLIENT_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
+        // One request a connection: actix bounds the time for the head of the first alone, and half a second one would
+        // hold the connection for as long as its sender likes.
+        .keep_alive(KeepAlive::Disabled)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals()
         .listen(listener)?;
