@@ -143,7 +143,8 @@ fn an_erasure_is_reported_and_reported_again() {
         "object": "erasure", "session": "vs_1", "entry": null, "livemode": false, "account": null,
         "status": "done", "sequence": 4, "duplicate": false, "hold": null,
         "report": {
-            "done_sequence": 5, "key_slot": FIRST_SLOT, "payloads": 3, "erased_in": ["vault", "log/journal"],
+            "done_sequence": 5, "key_slot": FIRST_SLOT, "payloads": 3, "entries": [0, 1, 2],
+            "erased_in": ["vault", "log/journal"],
             "remains": first["report"]["remains"],
         },
     });

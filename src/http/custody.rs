@@ -136,6 +136,8 @@ pub struct Report {
     pub key_slot: u64,
     /// How many sealed payloads were overwritten.
     pub payloads: u64,
+    /// The entries that they belonged to.
+    pub entries: Vec<u64>,
     /// Where keys and payloads were overwritten.
     pub erased_in: Vec<String>,
     /// What is left, and why.
@@ -173,11 +175,12 @@ impl Answer {
             Stated::Released(appended) => (appended, Status::Released, None, None),
             Stated::Waiting { appended, hold } => (appended, Status::Waiting, Some(hold.0), None),
             Stated::Erased { appended, done } => {
-                let fact = service.erased(*done);
-                let report = fact.map(|fact| Report {
+                let erased = service.erased(*done);
+                let report = erased.map(|(fact, entries)| Report {
                     done_sequence: done.0,
                     key_slot: fact.subject.key_slot.0,
                     payloads: fact.payloads,
+                    entries: entries.iter().map(|entry| entry.0).collect(),
                     erased_in: ERASED_IN.map(str::to_owned).to_vec(),
                     remains: REMAINS.map(Remains::of).to_vec(),
                 });

@@ -1,5 +1,6 @@
 //! Reading: from the tail, else from sled, else, where sled has lost an entry, from the journal.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -102,6 +103,17 @@ impl Log {
             let (key_slot, custody) = (key.slot, key.state().custody);
             (Subject { key_slot, name }, custody)
         }))
+    }
+
+    /// Returns the entries that have or had a payload of a subject, in order.
+    pub fn payloads_of(&self, subject: &Subject) -> Result<Vec<SequenceNumber>, SubjectError> {
+        let Shared { keys, index, .. } = &*self.shared;
+        let key = keys.key_in(&subject.name, subject.key_slot, index)?;
+        // Before the index: what that has learnt meanwhile is in both.
+        let mut entries: BTreeSet<u64> = key.state().recent().iter().copied().collect();
+        let indexed = index.payloads_of(subject.key_slot);
+        entries.extend(indexed.map_err(KeyError::from)?);
+        Ok(entries.into_iter().map(SequenceNumber).collect())
     }
 
     /// Returns the tag under which entries name this user.

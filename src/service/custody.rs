@@ -71,11 +71,15 @@ impl Service {
         }
     }
 
-    /// Returns what an erasure came to, which the entry of this number says is done.
-    pub fn erased(&self, done: SequenceNumber) -> Option<ErasureDoneFact> {
+    /// Returns what an erasure came to, which the entry of this number says is done, and the entries whose payloads it
+    /// destroyed.
+    pub fn erased(&self, done: SequenceNumber) -> Option<(ErasureDoneFact, Vec<SequenceNumber>)> {
         let entry = self.log.entry(done).ok()??;
         match &entry.leaf.fact {
-            Fact::ErasureDone(fact) => Some(fact.clone()),
+            Fact::ErasureDone(fact) => {
+                let entries = self.log.payloads_of(&fact.subject).ok()?;
+                Some((fact.clone(), entries))
+            }
             Fact::Event(_)
             | Fact::Conflict(_)
             | Fact::Unreadable(_)

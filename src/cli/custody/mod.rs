@@ -163,6 +163,10 @@ fn text(answer: &Answer) -> Result<String, fmt::Error> {
         text,
         "  overwritten: the key in slot {slot}, and {payloads} sealed payloads"
     )?;
+    if !report.entries.is_empty() {
+        let entries: Vec<String> = report.entries.iter().map(u64::to_string).collect();
+        writeln!(text, "  of the entries: {}", entries.join(", "))?;
+    }
     writeln!(text, "  in: {}", report.erased_in.join(", "))?;
     for remains in &report.remains {
         writeln!(text, "  left in {}: {}", remains.place, remains.what)?;
