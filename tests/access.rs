@@ -559,3 +559,49 @@ fn a_token_in_no_log_line_whatever_is_asked_with_it() {
     assert!(!said.contains(&token[5..]), "the token is in the log");
     assert!(said.contains(&id), "who it was is told");
 }
+
+#[test]
+fn public_evidence_is_audited_by_strangers_and_with_its_payloads_by_whoever_may() {
+    let Guarded {
+        server,
+        audit: token,
+        data: _data,
+        ..
+    } = guarded(&["access.public_evidence=true"]);
+    for number in 0..3 {
+        let event = event(&format!("evt_{number}"), "vs_1", "user", "processing", 10);
+        assert_eq!(
+            server.deliver(&Delivery::event(&event)).unwrap().status(),
+            200
+        );
+    }
+    let head = |log: Value| (log["size"].as_u64().unwrap(), log["vkey"].clone());
+    let vkey = loop {
+        let (size, vkey) = head(get(&server, "/v1/log", None).json().unwrap());
+        if size == 3 {
+            break vkey.as_str().unwrap().to_owned();
+        }
+    };
+    let keys = tempdir().unwrap();
+    let token_file = keys.path().join("token");
+    fs::write(&token_file, token).unwrap();
+    let token_file = token_file.to_str().unwrap();
+    #[rustfmt::skip]
+    let rows: [(&[&str], i32, &str); 3] = [
+        (&["--no-payloads"],            0, "payloads: not looked at"),
+        (&[],                           2, "/v1/log/payloads/000.p/3 answers 401"),
+        (&["--token-file", token_file], 0, "payloads: 3 match their leaves"),
+    ];
+    for (arguments, code, told) in rows {
+        let output = Command::new(env!("CARGO_BIN_EXE_avow"))
+            .args(["audit", "verify", server.url(), "--vkey", &vkey])
+            .args(arguments)
+            .env_clear()
+            .output()
+            .unwrap();
+
+        let report = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {report}");
+        assert!(report.contains(told), "{report}");
+    }
+}

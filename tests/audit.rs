@@ -228,6 +228,32 @@ fn a_journal_of_which_the_beginning_was_deleted_cannot_be_checked() {
 }
 
 #[test]
+fn a_recorded_checkpoint_that_was_changed_is_found_and_those_behind_it_are_still_believed() {
+    let home = Home::new();
+    append_events(&home.open(), 0..3);
+    append_events(&home.open(), 3..6);
+    let log = home.open();
+    let known = known(&home, log);
+    let path = home.path().join("checkpoints");
+    let mut bytes = fs::read(&path).unwrap();
+    let of_size_3 = bytes.windows(3).position(|bytes| bytes == b"\n3\n");
+    bytes[of_size_3.unwrap() + 1] = b'2';
+    fs::write(path, bytes).unwrap();
+
+    let report = audit_path(home.data_dir(), told(&known.key));
+
+    assert_eq!(report.gravest(), Some(Class::Tampered), "{report}");
+    assert_eq!((report.checkpoint_size, report.entries), (Some(6), 6));
+    assert_eq!(report.findings.len(), 1, "{report}");
+    assert!(
+        report.findings[0]
+            .what
+            .contains("the checkpoint is damaged"),
+        "{report}"
+    );
+}
+
+#[test]
 fn a_secret_that_was_not_given_is_told_and_nothing_is_made_of_it() {
     let home = Home::new();
     let known = write_small_log(&home, "");

@@ -1,6 +1,7 @@
 //! A 200 means that the event is on the disk: the order of the calls to the system shows it, and each of them that
 //! fails is told to everyone who waits. `tests/tools/install` brings strace, which watches and breaks them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -125,6 +126,48 @@ fn answer(call: &Call) -> Option<(u64, usize)> {
     let (_, sequence) = body.split_once(r#"\"sequence\":"#)?;
     let (sequence, _) = sequence.split_once(',')?;
     Some((sequence.parse().unwrap(), call.began))
+}
+
+#[test]
+fn a_checkpoint_is_shown_only_once_it_is_on_the_disk() {
+    if !strace::is_present() {
+        return;
+    }
+    let directory = tempdir().unwrap();
+    let trace = Trace::in_directory(directory.path());
+    let calls = "pwrite64,fdatasync,write,writev,sendto,sendmsg";
+    let command = serve(&directory.path().join("data"));
+    let process = Process::of(trace.of(&command, None, calls, None)).unwrap();
+    let mut shown = BTreeSet::new();
+    for name in ["a", "b", "c"] {
+        let body = bodies(name, 1);
+        assert_eq!(Ledger::default().deliver(&process, 1, body, |_| {}), []);
+        while !shown.insert(process.get("/checkpoint").text().unwrap()) {}
+    }
+    process.stop();
+
+    let calls = trace.calls();
+    for note in &shown {
+        let (text, _) = note.split_once("\n\n").unwrap();
+        // strace writes a string in hexadecimal if it holds anything but ASCII.
+        let [hexadecimal, plain] = [hex::encode(text), text.replace('\n', "\\n")];
+        let holds = |call: &&Call| {
+            let hexadecimal_text = call.text.replace("\\x", "");
+            hexadecimal_text.contains(&hexadecimal) || call.text.contains(&plain)
+        };
+        let is_kept = |call: &&Call| call.text.contains("/log/checkpoints>");
+        let written = calls.iter().filter(is_kept).find(holds).unwrap();
+        let is_sync = |call: &&Call| {
+            call.text.starts_with("fdatasync(") && Some(call.began) > written.succeeded
+        };
+        let synced = calls.iter().filter(is_kept).find(is_sync).unwrap();
+        let answered = calls.iter().filter(|call| !is_kept(call)).find(holds);
+        let answered = answered.unwrap().began;
+        assert!(
+            synced.succeeded.is_some_and(|synced| synced < answered),
+            "{text} was shown on line {answered}: {synced:?}"
+        );
+    }
 }
 
 #[test]
