@@ -593,7 +593,7 @@ fn public_evidence_is_audited_by_strangers_and_with_its_payloads_by_whoever_may(
         (&["--token-file", token_file], 0, "payloads: 3 match their leaves"),
     ];
     for (arguments, code, told) in rows {
-        let output = Command::new(env!("CARGO_BIN_EXE_avow"))
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_avow"))
             .args(["audit", "verify", server.url(), "--vkey", &vkey])
             .args(arguments)
             .env_clear()

@@ -12,17 +12,19 @@ use avow::log::entry::SubjectName;
 use avow::log::unsealer::Unsealer;
 use avow::log::vault::VaultError;
 use avow::log::vault::reader::VaultReader;
-use avow::log::{Log, Stated, Statement, Words};
+use avow::log::{IdempotencyKey, Log, Stated, Statement, WantedOverride, Words};
 use avow::stripe::secret::Secrets;
+use avow::stripe::user_reference::UserReference;
 use avow::transparency::key::VerifierKey;
 use avow::transparency::note::Note;
 use avow::transparency::policy::Policy;
-use state_machine::id::{SessionId, World};
+use state_machine::id::{OverrideId, SessionId, World};
+use state_machine::overrides::Action;
 
 use super::log::{Home, append, event_body, master_key};
 
 /// How many entries [`write_small_log`] makes.
-pub(crate) const SMALL_LOG_ENTRIES: u64 = 13;
+pub(crate) const SMALL_LOG_ENTRIES: u64 = 14;
 
 /// What tells a log from others, and what others know of it.
 pub(crate) struct Known {
@@ -55,8 +57,39 @@ pub(crate) fn write_small_log(home: &Home, name: &str) -> Known {
     state(&log, &session('c'), Statement::Erase);
     state(&log, &session('b'), Statement::Release);
     append(&log, &body("5", 'c', "verified")); // late: without its payload
+    block(&log, name);
     assert_eq!(log.size(), SMALL_LOG_ENTRIES);
     known(home, log)
+}
+
+/// Has an operator block a user.
+fn block(log: &Log, name: &str) {
+    let wanted = WantedOverride {
+        id: OverrideId::parse(&format!("ovr_{name}1")).unwrap(),
+        world: test_mode(),
+        user: log.user_tag(&UserReference::new("a user").unwrap()),
+        action: Action::Block,
+        expires: None,
+        idempotency_key: IdempotencyKey::new("a request"),
+    };
+    let prepared = log.prepare_override(&wanted, &words()).unwrap();
+    let (sender, appended) = mpsc::channel();
+    log.append(prepared, move |result| sender.send(result).unwrap());
+    assert!(!appended.recv().unwrap().unwrap().duplicate);
+}
+
+fn words() -> Words {
+    Words {
+        actor: "an operator".to_owned(),
+        reason: "a reason".to_owned(),
+    }
+}
+
+fn test_mode() -> World {
+    World {
+        livemode: false,
+        account: None,
+    }
 }
 
 /// Closes a log, and returns what it signed last.
@@ -72,21 +105,13 @@ pub(crate) fn known(home: &Home, log: Log) -> Known {
 
 /// States something about a session, and waits until it is done.
 pub(crate) fn state(log: &Log, session: &str, statement: Statement) -> Stated {
-    let world = World {
-        livemode: false,
-        account: None,
-    };
     let session = SessionId::parse(&format!("vs_{session}")).unwrap();
     let (subject, _) = log
-        .subject(SubjectName::Session(world, session))
+        .subject(SubjectName::Session(test_mode(), session))
         .unwrap()
         .unwrap();
-    let words = Words {
-        actor: "an operator".to_owned(),
-        reason: "a reason".to_owned(),
-    };
     let (sender, stated) = mpsc::channel();
-    log.state(subject, statement, &words, move |stated| {
+    log.state(subject, statement, &words(), move |stated| {
         sender.send(stated).unwrap();
     })
     .unwrap();
