@@ -89,7 +89,7 @@ impl TokenDigest {
 }
 
 /// Names a token, in lists, in log lines and in the access record.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenId(String);
 
 impl TokenId {

@@ -18,12 +18,12 @@ use super::signal::HangUps;
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Something that can be taken anew.
-pub(super) struct Part {
+pub(super) struct Part<'server> {
     /// What it is, in the plural.
     what: &'static str,
     files: Vec<PathBuf>,
     /// Takes it anew, and says what has changed, if anything has.
-    take: Box<dyn FnMut() -> anyhow::Result<Option<String>>>,
+    take: Box<dyn FnMut() -> anyhow::Result<Option<String>> + 'server>,
     taken: Option<Vec<Stamp>>,
     noticed: Option<Vec<Stamp>>,
     trouble: Option<String>,
@@ -45,12 +45,12 @@ fn stamp(path: &Path) -> Stamp {
     ])
 }
 
-impl Part {
+impl<'server> Part<'server> {
     /// Returns what is read from these files, each looked at wherever its links lead.
     pub(super) fn new(
         what: &'static str,
         files: impl IntoIterator<Item = PathBuf>,
-        take: impl FnMut() -> anyhow::Result<Option<String>> + 'static,
+        take: impl FnMut() -> anyhow::Result<Option<String>> + 'server,
     ) -> Self {
         Self {
             what,
@@ -98,7 +98,7 @@ impl Part {
 }
 
 /// Takes anew what changes, for good.
-pub(super) async fn run(mut parts: Vec<Part>, mut hang_ups: HangUps) -> Infallible {
+pub(super) async fn run(mut parts: Vec<Part<'_>>, mut hang_ups: HangUps) -> Infallible {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -106,6 +106,9 @@ pub(super) async fn run(mut parts: Vec<Part>, mut hang_ups: HangUps) -> Infallib
             _ = ticks.tick() => false,
             () = hang_ups.next() => true,
         };
+        if asked {
+            tracing::info!("asked to take files anew");
+        }
         for part in &mut parts {
             part.look(asked);
         }

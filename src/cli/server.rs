@@ -10,18 +10,20 @@ use actix_web::dev::Server;
 use actix_web::rt::{System, SystemRunner};
 use anyhow::Context;
 
-use super::reload::{self, Part};
-use super::reloaded;
 use super::signal::HangUps;
+use super::sources::SourceArguments;
+use super::{reload, reloaded};
 use crate::config::Configuration;
 use crate::service::Service;
+use crate::tls::certificate::Certificate;
 use crate::witness::submitter::Submitter;
 use crate::{http, system};
 
 /// Serves until what `stop` returns has ended. `started` is told the address once connections are accepted there; by
-/// then `stop` was called, so that no wish to stop is missed.
+/// then `stop` was called, so that no wish to stop is missed. What changes in `sources` is taken anew while it serves.
 pub(super) fn run<Stopped: Future<Output = ()>>(
     configuration: Configuration,
+    sources: Option<&SourceArguments>,
     started: impl FnOnce(SocketAddr) -> io::Result<()>,
     stop: impl FnOnce() -> io::Result<Stopped>,
 ) -> anyhow::Result<()> {
@@ -34,8 +36,10 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
         webhook_secrets,
         master_key,
         tokens,
+        certificate,
         witnesses,
     } = configuration;
+    let certificate = certificate.map(Certificate::new);
     let admission = Arc::new(settings.admission(tokens));
     if !admission.has_register() {
         tracing::info!(
@@ -62,11 +66,17 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
         .transpose()
         .context("the witnesses cannot be asked")?;
 
-    let parts: Vec<Part> = reloaded::tokens(&settings, &admission)
-        .into_iter()
-        .collect();
+    let parts = reloaded::Running {
+        settings: &settings,
+        sources,
+        service: &service,
+        admission: &admission,
+        certificate: certificate.as_ref(),
+    }
+    .parts();
     let options = http::Options {
-        admission,
+        admission: Arc::clone(&admission),
+        certificate: certificate.clone(),
         ..settings.http_options(system::now)
     };
     serve(

@@ -43,12 +43,15 @@ impl SourceArguments {
         words.collect::<Vec<_>>().join(" ")
     }
 
+    /// Returns the configuration file, if one is named.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        let from_environment = || config::environment("AVOW_CONFIG").map(PathBuf::from);
+        self.config.clone().or_else(from_environment)
+    }
+
     /// Calls `read` with the sources that the flags, the environment and the file make up.
     pub(super) fn with<T>(&self, read: impl FnOnce(&Sources<'_>) -> T) -> T {
-        let file = self
-            .config
-            .clone()
-            .or_else(|| config::environment("AVOW_CONFIG").map(PathBuf::from));
+        let file = self.file();
         let flags = [("data_dir", &self.data_dir), ("listen", &self.listen)];
         let flags = flags
             .into_iter()

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::declaration::Accepts;
 use super::sources::Origin;
+use crate::tls::certificate::IdentityError;
 use crate::transparency::policy_file::PolicyError;
 
 /// Why a configuration is refused. No message repeats a secret.
@@ -80,6 +81,12 @@ pub enum ConfigurationError {
     /// The access tokens cannot be read.
     #[error(transparent)]
     Tokens(#[from] super::tokens::TokensError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] IdentityError),
+    /// There is a certificate without its key, or the other way round.
+    #[error("`tls.certificate_file` and `tls.key_file` go together; set both, or neither")]
+    HalfACertificate,
     /// There is no place for the data.
     #[error(
         "no data directory is set; give `--data-dir DIR`, AVOW_DATA_DIR, or `data_dir` in the file"

@@ -4,10 +4,7 @@
 //! A configuration that exists has been checked: every value lies within its bounds and the secrets are fit for use.
 
 use std::fs;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use state_machine::id::World;
 use state_machine::retry::policy::Policy;
@@ -17,26 +14,25 @@ pub mod declaration;
 pub mod error;
 pub mod reference;
 pub mod secrets;
+mod serving;
 pub mod settings;
 pub mod sources;
 pub mod tokens;
 pub mod value;
 
-use crate::access::admission::Admission;
-use crate::access::gate::Publicity;
 use crate::access::register::Register;
-use crate::http;
 use crate::log::keys::MasterKey;
 use crate::log::{Options, Random};
 use crate::service;
 use crate::stripe::secret::Secrets;
 use crate::system;
+use crate::tls::certificate::Identity;
 use crate::transparency;
 use declaration::Declaration;
 use error::ConfigurationError;
+use secrets::SecretError;
 use settings::Settings;
 use sources::{Sources, Values};
-use tokens::TokensError;
 
 /// What `avow serve` runs on.
 pub struct Configuration {
@@ -50,6 +46,8 @@ pub struct Configuration {
     pub master_key: MasterKey,
     /// The access tokens, if there ever was one.
     pub tokens: Option<Register>,
+    /// The certificate to serve with, if TLS is to be spoken.
+    pub certificate: Option<Identity>,
     /// Who is asked for cosignatures, and what is enough.
     pub witnesses: Option<transparency::policy::Policy>,
 }
@@ -69,11 +67,9 @@ impl Configuration {
             .data_dir
             .clone()
             .ok_or(ConfigurationError::DataDirMissing)?;
-        let webhook_secrets = secrets::webhook_secrets(
-            settings.webhook.secrets_file.as_deref(),
-            sources.environment,
-        )?;
+        let webhook_secrets = settings.webhook_secrets(sources)?;
         let master_key = settings.master_key(sources)?;
+        let certificate = settings.certificate()?;
         let witnesses = settings.witness.policy_file.as_deref();
         let witnesses = witnesses.map(read_policy).transpose()?;
         Ok(Self {
@@ -82,6 +78,7 @@ impl Configuration {
             webhook_secrets,
             master_key,
             tokens,
+            certificate,
             witnesses,
         })
     }
@@ -137,6 +134,12 @@ impl Settings {
         Ok(self)
     }
 
+    /// Reads the webhook secrets.
+    pub fn webhook_secrets(&self, sources: &Sources<'_>) -> Result<Secrets, SecretError> {
+        let file = self.webhook.secrets_file.as_deref();
+        secrets::webhook_secrets(file, sources.environment)
+    }
+
     /// Returns how the log is opened.
     pub fn log_options(&self, random: Random, clock: fn() -> ReceivedAt) -> Options {
         let log = &self.log;
@@ -172,56 +175,6 @@ impl Settings {
             log: self.log_options(random, clock),
             projections_cache_bytes: self.projections.cache_bytes,
             users_cached_max: self.projections.users_cached_max,
-        }
-    }
-
-    /// Returns the file of the access tokens, if there is a place for it.
-    pub fn tokens_file(&self) -> Option<PathBuf> {
-        let named = self.access.tokens_file.clone();
-        named.or_else(|| Some(self.server.data_dir.as_ref()?.join(tokens::FILE)))
-    }
-
-    /// Reads the access tokens; `None` if there never was one.
-    pub fn tokens(&self) -> Result<Option<Register>, TokensError> {
-        let Some(path) = self.tokens_file() else {
-            return Ok(None);
-        };
-        let tokens = tokens::read(&path)?;
-        // A file that was to be mounted and is not must not open the server.
-        if tokens.is_none() && self.access.tokens_file.is_some() {
-            return Err(TokensError::Missing);
-        }
-        Ok(tokens)
-    }
-
-    /// Returns who is admitted to what, by these tokens.
-    pub fn admission(&self, tokens: Option<Register>) -> Admission {
-        let public = Publicity {
-            evidence: self.access.public_evidence,
-            metrics: self.access.public_metrics,
-        };
-        Admission::new(tokens, public)
-    }
-
-    /// Returns how requests are served, before there are access tokens.
-    pub fn http_options(&self, clock: fn() -> ReceivedAt) -> http::Options {
-        let http = &self.http;
-        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-        let workers = http.workers.unwrap_or_else(cores);
-        http::Options {
-            body_bytes_max: self.webhook.body_bytes_max,
-            body_timeout: Duration::from_secs(http.body_timeout_seconds),
-            head_timeout: Duration::from_secs(http.head_timeout_seconds),
-            keep_alive: Duration::from_secs(http.keep_alive_seconds),
-            connections_per_worker_max: http.connections_max.div_ceil(workers),
-            workers,
-            min_sequence_wait_max: Duration::from_secs(http.min_sequence_wait_seconds_max),
-            list_limit_default: http.list_limit_default,
-            list_limit_max: http.list_limit_max,
-            default_world: self.default_world(),
-            shutdown: Duration::from_secs(http.shutdown_seconds),
-            admission: Arc::new(self.admission(None)),
-            clock,
         }
     }
 

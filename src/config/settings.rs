@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use state_machine::id::{AccountId, ErrorCode};
@@ -11,6 +12,7 @@ use super::declaration::{Accepts, Declaration, bytes, count, seconds};
 use super::error::ConfigurationError;
 use super::sources::Values;
 use super::value::{TraceFilter, TraceFormat};
+use crate::access::address::Network;
 use crate::log::JournalRetention;
 use crate::stripe::user_reference::UserReferenceSource;
 use crate::transparency::key::KeyName;
@@ -174,16 +176,26 @@ settings! {
         /// Lets everybody have `/metrics` without a token.
         public_metrics: bool = "false", Accepts::Boolean;
     }
+    /// TLS, in version 1.2 or 1.3. A server without a certificate speaks plain HTTP.
+    tls: Tls = "tls." {
+        /// A file with the certificate of the server and its chain (PEM). When it changes, new connections get the new
+        /// one, and those that are open stay. It needs `tls.key_file`.
+        certificate_file: Option<PathBuf> = "", Accepts::Text("the path of a file");
+        /// A file with the key of the certificate (PEM).
+        key_file: Option<PathBuf> = "", Accepts::Text("the path of a file");
+    }
     /// The HTTP server.
     http: Http = "http." {
         /// How many threads serve requests; unset, one for each core.
         workers: Option<usize> = "", count(1, 256, "threads");
         /// How many connections may be open at once; further ones wait to be accepted.
         connections_max: usize = "1024", count(1, 65_536, "connections");
-        /// How long a client may take to send the head of a request.
+        /// How long a client may take to send the head of a request, and for the handshake of TLS.
         head_timeout_seconds: u64 = "5", seconds(1, 60);
         /// How long a client may take to send the body of a request.
         body_timeout_seconds: u64 = "10", seconds(1, 60);
+        /// How long a client may take to take some more of an answer.
+        write_timeout_seconds: u64 = "30", seconds(1, 600);
         /// How long a connection without a request stays open.
         keep_alive_seconds: u64 = "15", seconds(1, 600);
         /// How long a request with `min_sequence` waits at most for the projections to get there.
@@ -192,8 +204,25 @@ settings! {
         list_limit_default: usize = "10", count(1, 1_000, "elements");
         /// The greatest `limit` of a list.
         list_limit_max: usize = "100", count(1, 1_000, "elements");
+        /// Proxies whose word for the address of a client is taken, from `X-Forwarded-For`. Whoever is not among them can
+        /// write there what they like.
+        trusted_proxies: Vec<Network> = "[]", Accepts::List("a list of IP addresses and networks, such as `10.0.0.0/8`");
         /// How long open requests may take to end once the service was asked to stop.
         shutdown_seconds: u64 = "30", seconds(1, 300);
+    }
+    /// How often what may be asked. Whoever asks more often is answered 429 with `Retry-After`. This machine, and
+    /// deliveries that Stripe signed, are never asked too often by their address.
+    limits: Limits = "limits." {
+        /// How many requests with one access token a second, evenly; twice as many may come at once. 0 for no limit.
+        token_requests_per_second: u32 = "2000", count(0, 1_000_000, "requests");
+        /// How many requests without a token a second from one address, evenly; twice as many may come at once. 0 for no
+        /// limit. An IPv6 network of 64 bits is one address.
+        address_requests_per_second: u32 = "50", count(0, 1_000_000, "requests");
+        /// How many refused tokens and deliveries that were not authentic a minute from one address are told why; all of
+        /// them may come at once. 0 for no limit. Good ones from the same address pass.
+        address_failures_per_minute: u32 = "60", count(0, 1_000_000, "failures");
+        /// How many addresses are remembered, some hundred bytes each; those that were idle longest are forgotten first.
+        addresses_max: NonZero<usize> = "16384", count(16, 10_000_000, "addresses");
     }
     /// The witnesses, who cosign the log's checkpoints: see `docs/witnessing.md`.
     witness: Witness = "witness." {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use state_machine::id::{AccountId, ErrorCode};
@@ -11,6 +12,7 @@ use state_machine::retry::policy::ErrorClass;
 use toml::Value;
 use tracing_subscriber::filter::EnvFilter;
 
+use crate::access::address::Network;
 use crate::log::JournalRetention;
 use crate::stripe::user_reference::UserReferenceSource;
 
@@ -46,6 +48,19 @@ macro_rules! from_integer {
 }
 
 from_integer!(u32 u64 usize);
+
+impl FromValue for NonZero<usize> {
+    fn from_value(value: &Value) -> Option<Self> {
+        usize::from_value(value).and_then(Self::new)
+    }
+}
+
+impl FromValue for Vec<Network> {
+    fn from_value(value: &Value) -> Option<Self> {
+        let network = |value: &Value| value.as_str()?.parse().ok();
+        value.as_array()?.iter().map(network).collect()
+    }
+}
 
 impl FromValue for bool {
     fn from_value(value: &Value) -> Option<Self> {

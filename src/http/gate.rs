@@ -4,7 +4,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::Data;
-use actix_web::{HttpMessage, ResponseError, Route};
+use actix_web::{HttpMessage, HttpRequest, ResponseError, Route};
 
 use super::Shared;
 use super::error::Error;
@@ -23,7 +23,7 @@ async fn pass(
     request: ServiceRequest,
     next: Next<impl actix_web::body::MessageBody + 'static>,
 ) -> Result<ServiceResponse, actix_web::Error> {
-    match caller(gate, &request) {
+    match caller(gate, request.request()) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             Ok(next.call(request).await?.map_into_boxed_body())
@@ -32,12 +32,21 @@ async fn pass(
     }
 }
 
-fn caller(gate: Gate, request: &ServiceRequest) -> Result<Caller, Error> {
+fn caller(gate: Gate, request: &HttpRequest) -> Result<Caller, Error> {
     let shared = request
         .app_data::<Data<Shared>>()
         .ok_or_else(|| Error::unavailable("closing", "the service is closing; ask again"))?;
     let authorization = request.headers().get_all(AUTHORIZATION);
     let admission = &shared.options.admission;
     let values = authorization.map(HeaderValue::as_bytes);
-    Ok(admission.admit(gate, values, shared.now())?)
+    let admitted = admission.admit(gate, values, shared.now());
+    let caller = admitted.map_err(|refusal| shared.limits.refusal(refusal.into(), request))?;
+    match gate {
+        // Stripe's deliveries are never too many, and from where they come is nobody's to say.
+        Gate::Signature => {}
+        Gate::Open | Gate::Scope(_) | Gate::Evidence | Gate::Metrics => {
+            shared.limits.request(&caller, request)?;
+        }
+    }
+    Ok(caller)
 }

@@ -3,6 +3,7 @@
 mod anomalies;
 mod answer;
 mod body;
+mod connection;
 pub mod custody;
 mod digest;
 mod entries;
@@ -11,32 +12,39 @@ mod exports;
 mod facts;
 mod gate;
 mod health;
+pub mod limits;
+mod listening;
 mod metrics;
 pub mod overrides;
 mod parameters;
 pub mod routes;
 mod sessions;
 mod tlog;
+mod transport;
 mod users;
 mod webhook;
 
 use std::io;
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use actix_web::body::MessageBody;
+use actix_web::App;
+use actix_web::body::BoxBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::Data;
-use actix_web::{App, HttpServer};
 use state_machine::id::{SequenceNumber, World};
 use state_machine::time::{ReceivedAt, Timestamp};
 
 use crate::access::admission::Admission;
 use crate::service::Service;
+use crate::tls::certificate::Certificate;
+use connection::{AtWork, Connection, Held};
 use error::Error;
+use limits::{Limits, Rates};
 use metrics::Metrics;
 use parameters::Parameters;
 
@@ -47,8 +55,10 @@ pub struct Options {
     pub body_bytes_max: usize,
     /// How long a client may take to send a body.
     pub body_timeout: Duration,
-    /// How long a client may take to send the head of its first request.
+    /// How long a client may take to send the head of a request, and for the handshake of TLS.
     pub head_timeout: Duration,
+    /// How long a client may take to take some more of an answer.
+    pub write_timeout: Duration,
     /// How long a connection without a request stays open.
     pub keep_alive: Duration,
     /// How many connections each worker holds.
@@ -65,8 +75,12 @@ pub struct Options {
     pub default_world: World,
     /// How long open requests may take to end.
     pub shutdown: Duration,
+    /// What is shown to clients, if TLS is spoken.
+    pub certificate: Option<Arc<Certificate>>,
     /// Who is admitted to what.
     pub admission: Arc<Admission>,
+    /// How often what may be asked.
+    pub rates: Rates,
     /// The clock of the service.
     pub clock: fn() -> ReceivedAt,
 }
@@ -77,6 +91,7 @@ struct Shared {
     service: Weak<Service>,
     options: Options,
     metrics: Arc<Metrics>,
+    limits: Limits,
 }
 
 impl Shared {
@@ -124,6 +139,7 @@ pub fn serve(
         service: Arc::downgrade(service),
         options: options.clone(),
         metrics: Arc::new(Metrics::of(service)),
+        limits: Limits::new(&options.rates),
     });
     let app = move || {
         App::new()
@@ -132,22 +148,15 @@ pub fn serve(
             .wrap(from_fn(metrics::observe))
             .configure(routes::configure)
     };
-    let server = HttpServer::new(app)
-        .workers(options.workers)
-        .max_connections(options.connections_per_worker_max)
-        .client_request_timeout(options.head_timeout)
-        .keep_alive(options.keep_alive)
-        .shutdown_timeout(options.shutdown.as_secs())
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
+    listening::run(app, options, listener)
 }
 
-/// Gives each response an id of its own.
+/// Gives each response an id of its own, and tells the connection how long the request is at work.
 async fn identify(
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<Held>, actix_web::Error> {
+    let work = request.conn_data::<Rc<Connection>>().map(AtWork::on);
     let mut response = next.call(request).await?;
     let id = format!("req_{}", uuid::Uuid::now_v7().simple());
     if let Ok(id) = HeaderValue::try_from(id) {
@@ -155,5 +164,5 @@ async fn identify(
             .headers_mut()
             .insert(HeaderName::from_static("request-id"), id);
     }
-    Ok(response)
+    Ok(response.map_body(|_, body| Held::new(body, work)))
 }

@@ -41,10 +41,7 @@ pub(super) async fn show(
         .user(&world, tag, shared.now())?
         .ok_or_else(unknown)?;
     shared.metrics.decided(&user.decision.outcome);
-    found(
-        &request,
-        &UserJson::of(&user, reference.expose(), &world, service.policy_hash()),
-    )
+    found(&request, &UserJson::of(&user, reference.expose(), &world))
 }
 
 /// `GET /v1/users`
@@ -65,9 +62,8 @@ pub(super) async fn list(
     parameters.finish()?;
 
     let page = service.users(&world, &filter, position, limit, shared.now())?;
-    let policy = service.policy_hash();
     let mut list = List::of("/v1/users", &page.users, |(name, user)| {
-        UserJson::of(user, text_of(name), &world, policy)
+        UserJson::of(user, text_of(name), &world)
     });
     list.scanned_to = page.scanned_to.map(tag_text);
     found(&request, &list)
@@ -126,7 +122,7 @@ struct AttemptsJson {
 }
 
 impl<'a> UserJson<'a> {
-    fn of(user: &'a UserAnswer, id: &'a str, world: &'a World, policy: &'a str) -> Self {
+    fn of(user: &'a UserAnswer, id: &'a str, world: &'a World) -> Self {
         let standing = user.standing();
         Self {
             object: "user_standing",
@@ -144,7 +140,7 @@ impl<'a> UserJson<'a> {
             },
             last_error: standing.last_error().map(LastErrorAtJson::of),
             reversed: standing.is_reversed(),
-            decision: DecisionJson::of(&user.decision, policy),
+            decision: DecisionJson::of(&user.decision, &user.policy.hash),
             sessions: standing
                 .sessions
                 .iter()

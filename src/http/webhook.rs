@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::Shared;
 use super::body::body_of;
 use super::error::Error;
-use crate::service::Ingested;
+use crate::service::{IngestError, Ingested};
 use crate::stripe::signature::Delivery;
 
 #[derive(Serialize)]
@@ -48,23 +48,30 @@ pub(super) async fn receive(
     let service = service.inspect_err(|error| shared.metrics.refused(error))?;
     let metrics = Arc::clone(&shared.metrics);
     service.ingest(delivery, move |ingested| {
+        let is_forged = matches!(&ingested, Err(IngestError::Authentication(_)));
         let ingested = ingested.map_err(Error::from);
         metrics.delivered(&ingested);
         // A client that has gone is not told; its event is durable, and it will deliver again.
-        drop(sender.send(ingested));
+        drop(sender.send((ingested, is_forged)));
     });
     let lost = |_| Error::unavailable("closing", "the service is closing; deliver again");
-    Ok(
-        HttpResponse::Ok().json(match &answer.await.map_err(lost)?? {
-            Ingested::Recorded(appended) | Ingested::Unreadable(appended) => Answer::Recorded {
-                received: true,
-                sequence: appended.sequence.0,
-                duplicate: appended.duplicate,
-            },
-            Ingested::Ignored { event_type } => Answer::Ignored {
-                received: true,
-                ignored: event_type,
-            },
-        }),
-    )
+    let (ingested, is_forged) = answer.await.map_err(lost)?;
+    let ingested = ingested.map_err(|error| {
+        if is_forged {
+            shared.limits.refusal(error, &request)
+        } else {
+            error
+        }
+    })?;
+    Ok(HttpResponse::Ok().json(match &ingested {
+        Ingested::Recorded(appended) | Ingested::Unreadable(appended) => Answer::Recorded {
+            received: true,
+            sequence: appended.sequence.0,
+            duplicate: appended.duplicate,
+        },
+        Ingested::Ignored { event_type } => Answer::Ignored {
+            received: true,
+            ignored: event_type,
+        },
+    }))
 }

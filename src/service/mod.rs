@@ -9,9 +9,10 @@ mod cache;
 pub mod custody;
 pub mod evidence;
 pub mod export;
+mod in_force;
 pub mod observed;
 pub mod overrides;
-mod policy;
+pub mod policy;
 pub mod projector;
 pub mod read;
 pub mod sessions;
@@ -34,6 +35,8 @@ use crate::stripe::signature::{AuthenticationError, Delivery, authenticate};
 use crate::stripe::user_reference::UserReferenceSource;
 
 use cache::UserCache;
+use in_force::InForce;
+use policy::NamedPolicy;
 use projector::{NotFolded, Progress, Projector};
 
 /// What a service is made of.
@@ -136,11 +139,10 @@ pub struct Service {
     log: Arc<Log>,
     projections: Arc<Live>,
     users: Arc<UserCache>,
-    secrets: Secrets,
+    secrets: InForce<Secrets>,
     tolerance_seconds: u32,
     user_reference_sources: Vec<UserReferenceSource>,
-    policy: Policy,
-    policy_hash: String,
+    policy: InForce<NamedPolicy>,
 }
 
 impl Service {
@@ -173,15 +175,14 @@ impl Service {
         )
         .map_err(OpenError::Thread)?;
         let service = Self {
-            policy_hash: policy::hash(&options.policy),
             log,
             projector,
             projections,
             users,
-            secrets: options.secrets,
+            secrets: InForce::new(options.secrets),
             tolerance_seconds: options.tolerance_seconds,
             user_reference_sources: options.user_reference_sources,
-            policy: options.policy,
+            policy: InForce::new(options.policy.into()),
         };
         Ok((service, mended))
     }
@@ -216,7 +217,7 @@ impl Service {
 
     /// Does all that needs no sequence number, on the caller's thread.
     fn prepare(&self, delivery: Delivery<'_>) -> Result<Admitted, IngestError> {
-        let payload = authenticate(delivery, &self.secrets, self.tolerance_seconds)?;
+        let payload = authenticate(delivery, &self.secrets.get(), self.tolerance_seconds)?;
         Ok(match decode(&payload, &self.user_reference_sources) {
             Decoded::Event(event) => {
                 Admitted::Event(Box::new(self.log.prepare_event(&payload, *event)?))
@@ -258,11 +259,6 @@ impl Service {
                 sender.send(folded).ok();
             });
         caught_up.recv().ok();
-    }
-
-    /// Returns the hash that names the retry policy in every decision.
-    pub fn policy_hash(&self) -> &str {
-        &self.policy_hash
     }
 }
 

@@ -3,6 +3,22 @@
 use sha2::{Digest, Sha256};
 use state_machine::retry::policy::Policy;
 
+/// A policy, and the hash that names it in every decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedPolicy {
+    /// The policy.
+    pub policy: Policy,
+    /// Its name.
+    pub hash: String,
+}
+
+impl From<Policy> for NamedPolicy {
+    fn from(policy: Policy) -> Self {
+        let hash = hash(&policy);
+        Self { policy, hash }
+    }
+}
+
 /// Returns 16 hex digits that differ between any two policies that decide differently.
 pub(super) fn hash(policy: &Policy) -> String {
     // Taken apart in full, so that a new field cannot be forgotten here.

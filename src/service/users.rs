@@ -10,6 +10,7 @@ use state_machine::transition::StateName;
 use state_machine::user::Standing;
 
 use super::Service;
+use super::policy::NamedPolicy;
 use super::read::{Page, ReadError};
 use super::sessions::{SessionAnswer, UserName};
 use crate::projections::record::RecordedUser;
@@ -63,6 +64,8 @@ pub struct UserAnswer {
     pub known: Arc<KnownUser>,
     /// Whether the user may try again.
     pub decision: Decision,
+    /// The policy that decided it.
+    pub policy: Arc<NamedPolicy>,
 }
 
 impl UserAnswer {
@@ -187,11 +190,13 @@ impl Service {
         if known.sessions.is_empty() && known.overrides.is_empty() {
             return None;
         }
-        let decision = decide(&known.standing(), &self.policy, now);
+        let policy = self.policy();
+        let decision = decide(&known.standing(), &policy.policy, now);
         Some(UserAnswer {
             tag,
             known,
             decision,
+            policy,
         })
     }
 }

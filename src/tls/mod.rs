@@ -1,5 +1,6 @@
 //! TLS, by rustls with ring: the certificate that a server shows, and the authorities that a client trusts.
 
+pub mod certificate;
 pub mod trust;
 
 use std::sync::Arc;

@@ -101,6 +101,18 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// Asks it to take its files anew.
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// Waits until it has said this on stderr.
+    pub(crate) fn wait_until_it_says(&self, text: &str) {
+        while !self.said().contains(text) {
+            std::thread::yield_now();
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

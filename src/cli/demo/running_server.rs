@@ -29,7 +29,9 @@ impl RunningServer {
                         .send(address)
                         .map_err(|_| io::Error::other("the demo has ended"))
                 };
-                server::run(configuration, started, || Ok(async { drop(stopped.await) }))
+                server::run(configuration, None, started, || {
+                    Ok(async { drop(stopped.await) })
+                })
             })?;
         match address.await {
             Ok(address) => Ok(Self {

@@ -12,7 +12,7 @@ use crate::client::{Access, server_url};
 use crate::stripe::secret::Secret;
 use crate::system;
 
-/// How often a delivery that is answered 503 is sent again; Stripe tries for three days.
+/// How often a delivery that is answered 503, or 429, is sent again; Stripe tries for three days.
 const RETRIES_MAX: u32 = 10;
 /// The longest time that an answer may ask to wait, in seconds.
 const RETRY_AFTER_SECONDS_MAX: u64 = 10;
@@ -71,7 +71,11 @@ impl Sender {
             let retry_after = response.headers().get(RETRY_AFTER).cloned();
             response.bytes().await?;
             let latency = began.elapsed();
-            if status != StatusCode::SERVICE_UNAVAILABLE || retries == RETRIES_MAX {
+            let asks_again = [
+                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::TOO_MANY_REQUESTS,
+            ];
+            if !asks_again.contains(&status) || retries == RETRIES_MAX {
                 return Ok(Answer {
                     status: status.as_u16(),
                     retries,

@@ -1,11 +1,12 @@
 //! Errors: the one place that maps them to status codes. What happened inside is logged, and never shown.
 
+mod refusal;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
-use crate::access::admission::Refusal;
 use crate::log::AppendError;
 use crate::service::IngestError;
 use crate::service::custody::StatementError;
@@ -14,30 +15,30 @@ use crate::service::overrides::OverrideError;
 use crate::service::read::ReadError;
 
 /// How long a client is asked to wait before it tries again.
-const RETRY_AFTER_SECONDS: &str = "1";
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// An answer other than success, in Stripe's shape.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub(super) struct Error {
+pub(in crate::http) struct Error {
     status: StatusCode,
     code: &'static str,
     message: String,
     param: Option<&'static str>,
-    /// Whether the same request may succeed within a moment.
-    passes: bool,
+    /// After how many seconds the same request may succeed.
+    retry_after: Option<u64>,
     /// What the client has to show, as the header `WWW-Authenticate` says it.
     challenge: Option<String>,
 }
 
 impl Error {
     /// Refuses a request that can never succeed as it is.
-    pub(super) fn invalid(code: &'static str, message: impl Into<String>) -> Self {
+    pub(in crate::http) fn invalid(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
     /// Refuses a parameter.
-    pub(super) fn parameter(param: &'static str, message: impl Into<String>) -> Self {
+    pub(in crate::http) fn parameter(param: &'static str, message: impl Into<String>) -> Self {
         Self {
             param: Some(param),
             ..Self::invalid("parameter_invalid", message)
@@ -45,7 +46,7 @@ impl Error {
     }
 
     /// Says that nothing is known of what `param` names.
-    pub(super) fn missing(param: &'static str, message: impl Into<String>) -> Self {
+    pub(in crate::http) fn missing(param: &'static str, message: impl Into<String>) -> Self {
         let error = Self::new(StatusCode::NOT_FOUND, "resource_missing", message);
         Self {
             param: Some(param),
@@ -54,12 +55,12 @@ impl Error {
     }
 
     /// Says that the log keeps nothing of a session.
-    pub(super) fn nothing_kept() -> Self {
+    pub(in crate::http) fn nothing_kept() -> Self {
         Self::missing("id", "nothing is kept of such a session of this world")
     }
 
     /// Says that it is not known to be on disk.
-    pub(super) fn not_recorded() -> Self {
+    pub(in crate::http) fn not_recorded() -> Self {
         Self::unavailable("not_recorded", "this could not be recorded; ask again")
     }
 
@@ -69,28 +70,32 @@ impl Error {
     }
 
     /// Says that there is nothing under a path.
-    pub(super) fn path_unknown() -> Self {
+    pub(in crate::http) fn path_unknown() -> Self {
         let message = "there is no such path";
         Self::new(StatusCode::NOT_FOUND, "path_unknown", message)
     }
 
     /// Says that the request may succeed later.
-    pub(super) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
+    pub(in crate::http) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
     }
 
     /// Returns its stable name.
-    pub(super) fn code(&self) -> &'static str {
+    pub(in crate::http) fn code(&self) -> &'static str {
         self.code
     }
 
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(in crate::http) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             status,
             code,
             message: message.into(),
             param: None,
-            passes: status == StatusCode::SERVICE_UNAVAILABLE,
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECONDS),
             challenge: None,
         }
     }
@@ -127,39 +132,13 @@ impl ResponseError for Error {
             param: self.param,
         };
         let mut response = HttpResponse::build(self.status);
-        if self.passes {
-            response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((RETRY_AFTER, seconds));
         }
         if let Some(challenge) = &self.challenge {
             response.insert_header((WWW_AUTHENTICATE, challenge.as_str()));
         }
         response.json(Body { error })
-    }
-}
-
-impl From<Refusal> for Error {
-    /// Speaks as RFC 6750 has it.
-    fn from(refusal: Refusal) -> Self {
-        let (status, code, challenge) = match refusal {
-            Refusal::TokenMissing => (StatusCode::UNAUTHORIZED, "token_missing", String::new()),
-            Refusal::TokenInvalid => (
-                StatusCode::UNAUTHORIZED,
-                "token_invalid",
-                ", error=\"invalid_token\"".to_owned(),
-            ),
-            Refusal::ScopeMissing(scope) => (
-                StatusCode::FORBIDDEN,
-                "scope_missing",
-                format!(
-                    ", error=\"insufficient_scope\", scope=\"{}\"",
-                    scope.as_str()
-                ),
-            ),
-        };
-        Self {
-            challenge: Some(format!("Bearer realm=\"avow\"{challenge}")),
-            ..Self::new(status, code, refusal.to_string())
-        }
     }
 }
 
@@ -274,7 +253,7 @@ impl From<EvidenceError> for Error {
                 let message = "no checkpoint covers it yet; ask again";
                 let error = Self::new(StatusCode::NOT_FOUND, "not_in_checkpoint", message);
                 Self {
-                    passes: true,
+                    retry_after: Some(RETRY_AFTER_SECONDS),
                     ..error
                 }
             }
