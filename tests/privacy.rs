@@ -83,7 +83,7 @@ fn answers_hold_the_user_reference_and_nothing_else_of_the_person() {
     }
 }
 
-/// Has a server do whatever it may have something to say about; returns the answers that refuse.
+/// Has a server do whatever it may have something to say about; returns the answers that refuse, and its metrics.
 fn provoke(process: &Process) -> Vec<String> {
     let failed = event("evt_1", "vs_1", "person_marker", "requires_input", 10);
     let failed = with_error(with_report(failed, "vr_1"), "document_expired");
@@ -132,11 +132,16 @@ fn provoke(process: &Process) -> Vec<String> {
     let refused = answers
         .into_iter()
         .filter(|answer| answer.status().is_client_error());
-    refused.map(|answer| answer.text().unwrap()).collect()
+    let metrics = process.get("/metrics");
+    assert_eq!(metrics.status(), 200);
+    refused
+        .chain([metrics])
+        .map(|answer| answer.text().unwrap())
+        .collect()
 }
 
 #[test]
-fn neither_log_lines_nor_errors_hold_a_secret_or_personal_data() {
+fn neither_log_lines_nor_errors_nor_metrics_hold_a_secret_or_personal_data() {
     for (format, filter) in [("human", "trace"), ("json", "trace,avow=debug")] {
         let directory = tempdir().unwrap();
         let command = || {

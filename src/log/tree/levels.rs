@@ -101,3 +101,65 @@ impl Levels {
 fn complete(size: u64, level: u8) -> u64 {
     size >> (level * TILE_HEIGHT)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transparency::hash::leaf_hash;
+    use crate::transparency::subtree::head_at;
+
+    fn leaf(number: u64) -> Hash {
+        leaf_hash(&number.to_le_bytes())
+    }
+
+    /// The edges of tiles: 256 leaves complete a hash of level 1, 256² one of level 2.
+    const EDGES: [u64; 9] = [1, 255, 256, 257, 512, 65_535, 65_536, 65_537, 66_000];
+
+    #[test]
+    fn a_tree_that_grows_over_the_edges_of_its_tiles_is_stored_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let levels = Levels::open(directory.path()).unwrap();
+        let (mut frontier, mut heads) = (Frontier::new(), Vec::new());
+        for size in EDGES {
+            let more = (frontier.size()..size).map(leaf);
+
+            levels.append(&mut frontier, more).unwrap();
+
+            heads.push(frontier.head());
+            assert_eq!(levels.size().unwrap(), size);
+            for (level, hashes) in [(0, size), (1, size / 256), (2, size / 65_536)] {
+                let there = levels.read(level, &(0..100_000)).unwrap().len();
+                assert_eq!(there, usize::try_from(hashes).unwrap(), "{size} {level}");
+            }
+        }
+        for head in heads {
+            let read = |level, range| levels.read(level, &range);
+            assert_eq!(head_at(head.size, read).unwrap(), head);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_at_an_edge_is_appended_again_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let levels = Levels::open(directory.path()).unwrap();
+        let mut whole = Frontier::new();
+        let last = EDGES[EDGES.len() - 1];
+        levels.append(&mut whole, (0..last).map(leaf)).unwrap();
+        let files =
+            || (0..3).map(|level| fs::read(directory.path().join(level.to_string())).unwrap());
+        let before: Vec<Vec<u8>> = files().collect();
+        for size in EDGES {
+            levels.cut(size).unwrap();
+            assert_eq!(levels.size().unwrap(), size);
+            let read = |level, range: Range<u64>| levels.read(level, &range);
+            let mut frontier = Frontier::read(size, read).unwrap();
+
+            levels
+                .append(&mut frontier, (size..last).map(leaf))
+                .unwrap();
+
+            assert_eq!(frontier, whole, "{size}");
+            assert!(files().eq(before.iter().cloned()), "{size}");
+        }
+    }
+}
