@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::{ArgGroup, Args};
 
 use super::progress::Bar;
+use super::server_access::ServerAccess;
 use super::sources::SourceArguments;
 use super::{Verdict, opened, output};
 use crate::audit::backup::{BackedUp, VaultCopy, back_up};
@@ -43,6 +44,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     #[command(flatten)]
+    access: ServerAccess,
+    #[command(flatten)]
     sources: SourceArguments,
 }
 
@@ -66,7 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let progress = |done, all| bar.set(done, all);
     let backed_up = if let Some(url) = &arguments.server {
         back_up(
-            &Server(Web::new(url, None)?),
+            &Server(Web::new(url, Some(&arguments.access.read(url)?))?),
             &arguments.out,
             vault,
             progress,
