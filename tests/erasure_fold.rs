@@ -1,6 +1,6 @@
 //! The fold of a log is the fold of the erased log, and its leaves are the same.
 
-use avow::log::{Custody, Log};
+use avow::log::Log;
 use avow::projections::catch_up::catch_up;
 use avow::projections::live::Live;
 use avow::projections::view::SessionFilter;
@@ -42,7 +42,7 @@ fn folded(log: &Log) -> (Vec<String>, Vec<Vec<u8>>) {
     {
         let id = id.unwrap();
         let mut record = view.session(&world, &id).unwrap().unwrap();
-        record.custody = Custody::default();
+        record.custody_steps.clear();
         seen.push(format!("{id:?} {record:?}"));
     }
     for tag in view.users(&world, None, None) {

@@ -19,6 +19,7 @@ mod disorder;
 mod doctor;
 mod duplicates;
 mod durability;
+mod earlier;
 mod erasure;
 mod erasure_commands;
 mod erasure_disk;

@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use crate::support::delivery::{Delivery, event};
 use crate::support::server::Server;
 
-const LISTS: [&str; 9] = [
+const LISTS: [&str; 12] = [
     "/v1/users?",
     "/v1/users?status=requires_input&",
     "/v1/users?decision=allowed&",
@@ -18,6 +18,9 @@ const LISTS: [&str; 9] = [
     "/v1/sessions?status=requires_input&",
     "/v1/sessions?status=verified&",
     "/v1/sessions?status=processing&age_seconds_min=3600&",
+    "/v1/sessions?as_of=100&",
+    "/v1/sessions?as_of=100&status=requires_input&",
+    "/v1/users?as_of=100&",
     "/v1/anomalies?",
 ];
 

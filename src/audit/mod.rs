@@ -21,7 +21,6 @@ mod import_check;
 pub mod import_custody;
 pub mod manifest;
 mod manifest_check;
-pub mod moment;
 pub mod payload_check;
 mod projected;
 pub mod replay;

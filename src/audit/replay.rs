@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::RangeInclusive;
 
-use state_machine::id::{SequenceNumber, SessionId, UserTag, World};
+use state_machine::horizon::{AsOf, Horizon};
+use state_machine::id::{SessionId, UserTag, World};
 use state_machine::overrides::Override;
 use state_machine::session::Session;
-use state_machine::time::{ReceivedAt, Timestamp};
 use state_machine::transition::Transition;
 
 use super::replayed_session::{Change, ReplayedSession};
@@ -26,10 +26,8 @@ pub type SessionName = (World, SessionId);
 pub struct Question {
     /// Which entries are told.
     pub selection: Selection,
-    /// Only what was known then.
-    pub as_of: Option<AsOf>,
-    /// Only what had happened then, at Stripe, as far as it was known.
-    pub valid_at: Option<Timestamp>,
+    /// What is left out.
+    pub horizon: Horizon,
 }
 
 /// Which entries are told.
@@ -41,24 +39,6 @@ pub enum Selection {
     User(UserTag),
     /// Those with these numbers.
     Range(RangeInclusive<u64>),
-}
-
-/// A moment of our own knowledge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AsOf {
-    /// When the log ended with this entry.
-    Sequence(SequenceNumber),
-    /// This time of the service's clock.
-    Time(ReceivedAt),
-}
-
-impl AsOf {
-    fn knows(self, leaf: &Leaf) -> bool {
-        match self {
-            Self::Sequence(last) => leaf.sequence <= last,
-            Self::Time(time) => leaf.received_at <= time,
-        }
-    }
 }
 
 /// An entry, and what it changed.
@@ -164,46 +144,29 @@ fn chosen_sessions(
     Ok(chosen)
 }
 
-/// Calls `take` with each entry that was known at the moment asked for and, if it is an event, had happened.
+/// Calls `take` with each entry within the horizon.
 fn each_known(
     source: &Source,
     question: &Question,
     mut take: impl FnMut(&Leaf) -> Result<(), ReplayError>,
 ) -> Result<(), ReplayError> {
+    let horizon = &question.horizon;
     for chunk in source.chunks(false) {
         let chunk = chunk?;
         for (sequence, entry) in (chunk.first..).zip(&chunk.entries) {
             let cause = |cause| ReplayError::Leaf { sequence, cause };
             let leaf = Leaf::decode(&entry.leaf).map_err(cause)?;
-            if let Some(AsOf::Sequence(last)) = question.as_of
+            if let Some(AsOf::Sequence(last)) = horizon.as_of
                 && leaf.sequence > last
             {
                 return Ok(());
             }
-            let is_known = question.as_of.is_none_or(|as_of| as_of.knows(&leaf));
-            let had_happened = question
-                .valid_at
-                .zip(created(&leaf))
-                .is_none_or(|(valid_at, created)| created <= valid_at);
-            if is_known && had_happened {
+            if leaf.is_within(horizon) {
                 take(&leaf)?;
             }
         }
     }
     Ok(())
-}
-
-/// Returns when what an entry says was true.
-fn created(leaf: &Leaf) -> Option<Timestamp> {
-    match &leaf.fact {
-        Fact::Override(_) => Some(leaf.received_at.second()),
-        Fact::Event(fact) | Fact::Conflict(fact) => Some(fact.event.created),
-        Fact::Unreadable(_)
-        | Fact::Erasure(_)
-        | Fact::ErasureDone(_)
-        | Fact::Hold(_)
-        | Fact::Release(_) => None,
-    }
 }
 
 /// Returns the user whom an event names.

@@ -12,11 +12,11 @@ use state_machine::session::Session;
 use state_machine::time::Timestamp;
 use state_machine::user::Standing;
 
-use super::moment::moment;
 use super::replay::{Ended, SessionName};
 use super::replay_override::OverrideRow;
 use super::replayed_session::{redaction, tag_text};
 use crate::log::Custody;
+use crate::service::moment::moment;
 
 /// How a session stands at the end.
 #[derive(Debug, Serialize)]

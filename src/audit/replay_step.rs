@@ -6,12 +6,12 @@ use serde::Serialize;
 use state_machine::time::Timestamp;
 use state_machine::transition::{Mark, Transition};
 
-use super::moment::moment;
 use super::replay::Step;
 use super::replay_end::{NameRow, name};
 use super::replay_override::OverrideRow;
 use super::replayed_session::Change;
 use crate::log::entry::{ErasureDoneFact, ErasureFact, Fact, SessionFact, Subject, SubjectName};
+use crate::service::moment::moment;
 use crate::stripe::decode::EventForm;
 use crate::stripe::spelling;
 

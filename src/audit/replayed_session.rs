@@ -2,14 +2,14 @@
 
 use state_machine::anomaly::Anomaly;
 use state_machine::attempt::{Attempt, Decline, Outcome};
-use state_machine::history::{Arrival, History, Recorded};
+use state_machine::history::{History, Recorded};
 use state_machine::id::ErrorCode;
 use state_machine::session::{Redaction, Session, explain, project};
 use state_machine::transition::Transition;
 
-use super::moment::moment;
 use crate::log::Custody;
 use crate::log::entry::{Fact, Leaf};
+use crate::service::moment::moment;
 use crate::stripe::decode::EventForm;
 
 /// What an entry changed of its session, in words.
@@ -36,10 +36,7 @@ impl ReplayedSession {
         let before = self.facts();
         let transition = match &leaf.fact {
             Fact::Event(fact) if fact.form == EventForm::Snapshot => {
-                let arrival = Arrival {
-                    sequence: leaf.sequence,
-                    received_at: leaf.received_at,
-                };
+                let arrival = leaf.arrival();
                 let event = fact.event.clone();
                 let id = event.id.clone();
                 self.history.insert(Recorded { event, arrival });

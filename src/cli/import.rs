@@ -11,7 +11,7 @@ use super::sources::SourceArguments;
 use super::{Verdict, output};
 use crate::audit::heads::Seen;
 use crate::audit::import::{Imported, Importing, Step, import};
-use crate::audit::moment::moment;
+use crate::service::moment::moment;
 use crate::config::secrets::master_key_in;
 use crate::config::settings::Settings;
 use crate::log::entry::SubjectName;

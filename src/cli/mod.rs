@@ -13,6 +13,7 @@ mod digest;
 mod doctor;
 mod expiry;
 mod export;
+mod horizon;
 mod import;
 mod keys;
 mod man;

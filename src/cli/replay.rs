@@ -7,13 +7,12 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use state_machine::id::{SequenceNumber, SessionId, UserTag};
-use state_machine::time::{ReceivedAt, Timestamp};
+use state_machine::id::{SessionId, UserTag};
 
 use super::Verdict;
+use super::horizon::HorizonArguments;
 use super::server_access::ServerAccess;
-use crate::audit::moment::milliseconds;
-use crate::audit::replay::{AsOf, Question, Selection, replay};
+use crate::audit::replay::{Question, Selection, replay};
 use crate::audit::replay_end::{SessionRow, UserRow};
 use crate::audit::replay_step::StepRow;
 use crate::audit::source::Source;
@@ -47,12 +46,8 @@ pub(super) struct Arguments {
     /// Tell up to this entry [default: the last]
     #[arg(long, value_name = "SEQUENCE")]
     to: Option<u64>,
-    /// Tell what was known when the log ended with this entry, or at this time (RFC 3339)
-    #[arg(long, value_name = "SEQUENCE|TIME")]
-    as_of: Option<String>,
-    /// Tell what had happened at Stripe at this time (RFC 3339), as far as it was known
-    #[arg(long, value_name = "TIME")]
-    valid_at: Option<String>,
+    #[command(flatten)]
+    horizon: HorizonArguments,
     /// Print text for people, or a JSON object on each line
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -75,8 +70,7 @@ enum Format {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let question = Question {
         selection: selection(arguments)?,
-        as_of: arguments.as_of.as_deref().map(as_of).transpose()?,
-        valid_at: arguments.valid_at.as_deref().map(valid_at).transpose()?,
+        horizon: arguments.horizon.horizon()?,
     };
     let source = Source::open(
         &arguments.source,
@@ -159,19 +153,4 @@ fn tag_of(arguments: &Arguments, reference: &str) -> anyhow::Result<UserTag> {
     let key = master_key_in("--master-key-file", key_file, arguments.source.as_ref())?;
     let unsealer = Unsealer::new(VaultReader::open(vault)?, &key)?;
     Ok(unsealer.user_tag(&reference))
-}
-
-fn as_of(text: &str) -> anyhow::Result<AsOf> {
-    if let Ok(sequence) = text.parse() {
-        return Ok(AsOf::Sequence(SequenceNumber(sequence)));
-    }
-    let time = milliseconds(text);
-    let time =
-        time.context("`--as-of` is an entry's number, or a time such as 2026-01-31T12:00:00Z")?;
-    Ok(AsOf::Time(ReceivedAt(time)))
-}
-
-fn valid_at(text: &str) -> anyhow::Result<Timestamp> {
-    let time = milliseconds(text).context("`--valid-at` is a time such as 2026-01-31T12:00:00Z")?;
-    Ok(Timestamp(time.div_euclid(1000)))
 }

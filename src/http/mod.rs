@@ -41,6 +41,7 @@ use state_machine::time::{ReceivedAt, Timestamp};
 
 use crate::access::admission::Admission;
 use crate::service::Service;
+use crate::service::asked::Asked;
 use crate::tls::certificate::Certificate;
 use connection::{AtWork, Connection, Held};
 use error::Error;
@@ -108,20 +109,31 @@ impl Shared {
     async fn world(&self, parameters: &mut Parameters) -> Result<World, Error> {
         let world = parameters.world(&self.options.default_world)?;
         if let Some(sequence) = parameters.number("min_sequence")? {
-            self.wait_for(SequenceNumber(sequence)).await?;
+            let not_reached = "the projections have not reached `min_sequence`; ask again";
+            let not_reached = Error::unavailable("min_sequence_not_reached", not_reached);
+            self.wait_for(SequenceNumber(sequence), not_reached).await?;
         }
         Ok(world)
     }
 
-    async fn wait_for(&self, sequence: SequenceNumber) -> Result<(), Error> {
+    /// Takes `as_of` and `valid_at`, and waits until the projections hold the entry that is named.
+    async fn asked(&self, parameters: &mut Parameters) -> Result<Asked, Error> {
+        let horizon = parameters.horizon()?;
+        let asked = self.service()?.asked(horizon, (self.options.clock)())?;
+        if let Some(sequence) = asked.needs() {
+            let not_reached = "the projections have not reached `as_of`; ask again";
+            let not_reached = Error::unavailable("as_of_not_reached", not_reached);
+            self.wait_for(sequence, not_reached).await?;
+        }
+        Ok(asked)
+    }
+
+    async fn wait_for(&self, sequence: SequenceNumber, not_reached: Error) -> Result<(), Error> {
         let mut progress = self.service()?.progress();
         let reached = progress.wait_for(|progress| progress.has_folded(sequence));
         match tokio::time::timeout(self.options.min_sequence_wait_max, reached).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Error::unavailable(
-                "min_sequence_not_reached",
-                "the projections have not reached `min_sequence`; ask again",
-            )),
+            Ok(Err(_)) | Err(_) => Err(not_reached),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use actix_web::HttpRequest;
 use actix_web::web::Query;
+use state_machine::horizon::Horizon;
 use state_machine::id::{AccountId, World};
 use state_machine::retry::Outcome;
 use state_machine::transition::StateName;
@@ -12,6 +13,7 @@ use state_machine::transition::StateName;
 use super::Options;
 use super::error::Error;
 use crate::projections::view::Position;
+use crate::service::moment::{self, AS_OF_FORM, VALID_AT_FORM};
 
 /// The parameters of one request.
 pub(super) struct Parameters {
@@ -71,6 +73,19 @@ impl Parameters {
             })?),
         };
         Ok(World { livemode, account })
+    }
+
+    /// Takes `as_of` and `valid_at`.
+    pub(super) fn horizon(&mut self) -> Result<Horizon, Error> {
+        let (known, valid) = (self.text("as_of"), self.text("valid_at"));
+        let no_as_of = || Error::parameter("as_of", format!("`as_of` is {AS_OF_FORM}"));
+        let no_valid_at = || Error::parameter("valid_at", format!("`valid_at` is {VALID_AT_FORM}"));
+        let as_of = known.map(|text| moment::as_of(&text).ok_or_else(no_as_of));
+        let valid_at = valid.map(|text| moment::valid_at(&text).ok_or_else(no_valid_at));
+        Ok(Horizon {
+            as_of: as_of.transpose()?,
+            valid_at: valid_at.transpose()?,
+        })
     }
 
     /// Takes a whole number.

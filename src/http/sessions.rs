@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use state_machine::event::{LastError, RedactionStatus, Status};
 use state_machine::history::Recorded;
+use state_machine::horizon::Horizon;
 use state_machine::id::{AccountId, ErrorCode, ReportId, SessionId, World};
 use state_machine::session::{Redaction, Session};
 use state_machine::transition::{LastErrorAt, Mark, StateName, Transition};
@@ -32,9 +33,10 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, Error> {
     let mut parameters = Parameters::of(&request)?;
     let world = shared.world(&mut parameters).await?;
+    let asked = shared.asked(&mut parameters).await?;
     parameters.finish()?;
     let service = shared.service()?;
-    let session = known(&service, &world, &id)?;
+    let session = known(&service, &world, &id, &asked.horizon)?;
     let owner = service.owner(&session);
     found(&request, &SessionJson::of(&session, owner.as_ref(), &world))
 }
@@ -47,8 +49,9 @@ pub(super) async fn history(
 ) -> Result<HttpResponse, Error> {
     let mut parameters = Parameters::of(&request)?;
     let world = shared.world(&mut parameters).await?;
+    let asked = shared.asked(&mut parameters).await?;
     parameters.finish()?;
-    let session = known(&*shared.service()?, &world, &id)?;
+    let session = known(&*shared.service()?, &world, &id, &asked.horizon)?;
     let steps: Vec<_> = session.steps().collect();
     let page = Page {
         items: steps,
@@ -76,29 +79,38 @@ pub(super) async fn list(
         let message = "`age_seconds_min` is an age in a status, and needs `status`";
         return Err(Error::parameter("age_seconds_min", message));
     }
+    let asked = shared.asked(&mut parameters).await?;
     parameters.finish()?;
 
-    let since_max = age_seconds.map(|age| shared.now().plus_seconds(-i64::from(age)));
+    let since_max = age_seconds.map(|age| asked.now.plus_seconds(-i64::from(age)));
     let service = shared.service()?;
-    let page = service.sessions(&world, SessionFilter { state, since_max }, position, limit)?;
-    let owners: Vec<_> = page
-        .items
-        .iter()
-        .map(|session| service.owner(session))
-        .collect();
+    let filter = SessionFilter { state, since_max };
+    let (page, scanned_to) = if asked.horizon.is_open() {
+        (service.sessions(&world, filter, position, limit)?, None)
+    } else {
+        let horizon = &asked.horizon;
+        let page = service.earlier_sessions(&world, filter, position, limit, horizon)?;
+        (page.sessions, page.scanned_to)
+    };
+    let owners = page.items.iter().map(|session| service.owner(session));
+    let owners: Vec<_> = owners.collect();
     let mut owners = owners.iter();
-    found(
-        &request,
-        &List::of("/v1/sessions", &page, |session| {
-            SessionJson::of(session, owners.next().and_then(Option::as_ref), &world)
-        }),
-    )
+    let mut list = List::of("/v1/sessions", &page, |session| {
+        SessionJson::of(session, owners.next().and_then(Option::as_ref), &world)
+    });
+    list.scanned_to = scanned_to.map(|id| id.to_string());
+    found(&request, &list)
 }
 
-fn known(service: &Service, world: &World, id: &str) -> Result<SessionAnswer, Error> {
+fn known(
+    service: &Service,
+    world: &World,
+    id: &str,
+    horizon: &Horizon,
+) -> Result<SessionAnswer, Error> {
     let unknown = || Error::missing("id", "no event of this world belongs to that session");
     let id = SessionId::parse(id).map_err(|_| unknown())?;
-    service.session(world, &id)?.ok_or_else(unknown)
+    service.session(world, &id, horizon)?.ok_or_else(unknown)
 }
 
 /// Returns the status as Stripe spells it; `None` where no event has stated one.
@@ -215,8 +227,8 @@ impl<'a> SessionJson<'a> {
             declines: declines.collect(),
             events: session.events,
             anomalies: known.anomalies.iter().map(AnomalyJson::of).collect(),
-            hold: known.record.custody.hold.map(|hold| hold.0),
-            erasure: ErasureJson::of(&known.record.custody),
+            hold: known.record.custody().hold.map(|hold| hold.0),
+            erasure: ErasureJson::of(&known.record.custody()),
             sequence: known.record.last_sequence().0,
         }
     }

@@ -32,15 +32,16 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, Error> {
     let mut parameters = Parameters::of(&request)?;
     let world = shared.world(&mut parameters).await?;
+    let asked = shared.asked(&mut parameters).await?;
     parameters.finish()?;
     let unknown = || Error::missing("id", "no session of this world names that user");
     let reference = UserReference::new(&id).ok_or_else(unknown)?;
     let service = shared.service()?;
     let tag = service.user_tag(&reference);
-    let user = service
-        .user(&world, tag, shared.now())?
-        .ok_or_else(unknown)?;
-    shared.metrics.decided(&user.decision.outcome);
+    let user = service.user(&world, tag, &asked)?.ok_or_else(unknown)?;
+    if asked.horizon.is_open() {
+        shared.metrics.decided(&user.decision.outcome);
+    }
     found(&request, &UserJson::of(&user, reference.expose(), &world))
 }
 
@@ -59,9 +60,10 @@ pub(super) async fn list(
         outcome: parameters.outcome()?,
         remaining_max: parameters.number("remaining_max")?,
     };
+    let asked = shared.asked(&mut parameters).await?;
     parameters.finish()?;
 
-    let page = service.users(&world, &filter, position, limit, shared.now())?;
+    let page = service.users(&world, &filter, position, limit, &asked)?;
     let mut list = List::of("/v1/users", &page.users, |(name, user)| {
         UserJson::of(user, text_of(name), &world)
     });

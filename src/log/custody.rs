@@ -16,6 +16,32 @@ pub struct Custody {
     pub done: Option<SequenceNumber>,
 }
 
+/// What an entry decides about a subject's payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CustodyChange {
+    /// They must not be erased.
+    Held,
+    /// They may be again.
+    Released,
+    /// They are to be erased.
+    ErasureWanted,
+    /// They have been.
+    ErasureDone,
+}
+
+impl CustodyChange {
+    /// Returns what an entry of that kind decides, if it decides anything.
+    pub fn of(fact: &Fact) -> Option<Self> {
+        match fact {
+            Fact::Event(_) | Fact::Conflict(_) | Fact::Unreadable(_) | Fact::Override(_) => None,
+            Fact::Erasure(_) => Some(Self::ErasureWanted),
+            Fact::ErasureDone(_) => Some(Self::ErasureDone),
+            Fact::Hold(_) => Some(Self::Held),
+            Fact::Release(_) => Some(Self::Released),
+        }
+    }
+}
+
 impl Custody {
     /// Tells whether payloads are still to be kept: a late one is recorded without.
     pub fn keeps_payloads(&self) -> bool {
@@ -34,13 +60,21 @@ impl Custody {
 
     /// Returns the custody after an entry.
     #[must_use]
-    pub fn after(mut self, sequence: SequenceNumber, fact: &Fact) -> Self {
-        match fact {
-            Fact::Event(_) | Fact::Conflict(_) | Fact::Unreadable(_) | Fact::Override(_) => {}
-            Fact::Erasure(_) => self.erasure = self.erasure.or(Some(sequence)),
-            Fact::ErasureDone(_) => self.done = self.done.or(Some(sequence)),
-            Fact::Hold(_) => self.hold = self.hold.or(Some(sequence)),
-            Fact::Release(_) => self.hold = None,
+    pub fn after(self, sequence: SequenceNumber, fact: &Fact) -> Self {
+        match CustodyChange::of(fact) {
+            Some(change) => self.changed(sequence, change),
+            None => self,
+        }
+    }
+
+    /// Returns the custody after an entry that decides this.
+    #[must_use]
+    pub fn changed(mut self, sequence: SequenceNumber, change: CustodyChange) -> Self {
+        match change {
+            CustodyChange::Held => self.hold = self.hold.or(Some(sequence)),
+            CustodyChange::Released => self.hold = None,
+            CustodyChange::ErasureWanted => self.erasure = self.erasure.or(Some(sequence)),
+            CustodyChange::ErasureDone => self.done = self.done.or(Some(sequence)),
         }
         self
     }

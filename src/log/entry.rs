@@ -1,6 +1,8 @@
 //! An entry: the leaf (clear, immutable, versioned binary) and the sealed payload beside it.
 
 use state_machine::event::Event;
+use state_machine::history::Arrival;
+use state_machine::horizon::Horizon;
 use state_machine::id::{OverrideId, SequenceNumber, SessionId, UserTag, World};
 use state_machine::overrides::Action;
 use state_machine::time::{ReceivedAt, Timestamp};
@@ -34,6 +36,31 @@ pub struct Leaf {
     pub fact: Fact,
     /// What binds the payload to it; none if it was recorded without one.
     pub payload: Option<PayloadDigest>,
+}
+
+impl Leaf {
+    /// Returns when we knew what it says.
+    pub fn arrival(&self) -> Arrival {
+        Arrival {
+            sequence: self.sequence,
+            received_at: self.received_at,
+        }
+    }
+
+    /// Returns whether what it says lies within a horizon.
+    pub fn is_within(&self, horizon: &Horizon) -> bool {
+        match &self.fact {
+            Fact::Event(fact) | Fact::Conflict(fact) => {
+                horizon.admits(fact.event.created, self.arrival())
+            }
+            Fact::Unreadable(_)
+            | Fact::Erasure(_)
+            | Fact::ErasureDone(_)
+            | Fact::Hold(_)
+            | Fact::Release(_)
+            | Fact::Override(_) => horizon.admits_own(self.arrival()),
+        }
+    }
 }
 
 /// What an entry says, by kind.

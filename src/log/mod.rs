@@ -71,7 +71,7 @@ pub mod unsealer;
 pub mod vault;
 
 pub use append::{AppendError, Appended, Stated, Statement};
-pub use custody::Custody;
+pub use custody::{Custody, CustodyChange};
 use disk_space::DiskSpace;
 use eraser::{Eraser, Job};
 use feeder::Feeder;

@@ -60,6 +60,13 @@ pub(super) fn latest_first(time: Timestamp) -> [u8; 8] {
     bytes.map(|byte| !byte)
 }
 
+/// Returns the time that [`latest_first`] was made of.
+pub(super) fn time_of(bytes: [u8; 8]) -> Timestamp {
+    let mut bytes = bytes.map(|byte| !byte);
+    bytes[0] ^= 0x80;
+    Timestamp(i64::from_be_bytes(bytes))
+}
+
 /// Returns the byte that stands for a state in a key; never reused for another.
 pub(super) const fn state(name: StateName) -> u8 {
     match name {

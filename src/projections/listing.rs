@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use state_machine::history::History;
 use state_machine::id::{EventId, SequenceNumber, SessionId, UserTag, World};
 use state_machine::session::Session;
 use state_machine::time::Timestamp;
@@ -22,6 +23,10 @@ const ANOMALIES: u8 = b'a';
 const ANOMALIES_OF_NO_WORLD: u8 = b'x';
 /// What the keys of all anomalies begin with.
 pub(super) const ALL_ANOMALIES: [[u8; 1]; 2] = [[ANOMALIES], [ANOMALIES_OF_NO_WORLD]];
+
+/// What a row by creation holds under a time at which the session was created by some of its events, and not by all of
+/// them: at an earlier time it was listed there. Empty under the time that counts.
+pub(super) const BY_ANOTHER_TIME: &[u8] = b"1";
 
 /// The rows of one record, by key.
 pub(super) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -89,6 +94,9 @@ pub(super) fn rows_of_session(
 ) -> Rows {
     let mut rows = Rows::new();
     let (name, since) = (session.state.name(), session.state.since());
+    for created in created_times(&record.history) {
+        rows.insert(by_created(world, created, id), BY_ANOTHER_TIME.to_vec());
+    }
     if let Some(since) = since {
         rows.insert(by_created(world, session.created, id), Vec::new());
         rows.insert(by_state(world, name, since, id), Vec::new());
@@ -98,6 +106,14 @@ pub(super) fn rows_of_session(
         rows.insert(key, value);
     }
     rows
+}
+
+/// Returns every time at which the session may have been created, by some of its events: within a horizon it is listed
+/// there. Stripe tells one time alone.
+fn created_times(history: &History) -> impl Iterator<Item = Timestamp> {
+    history
+        .events()
+        .map(|event| event.session_created.unwrap_or(event.created))
 }
 
 /// Returns the key of a session among those of its world, the most recently created first.

@@ -7,6 +7,7 @@
 mod anomaly_count;
 pub mod catch_up;
 pub mod digest;
+mod earlier;
 pub mod generations;
 mod key;
 pub mod listing;
@@ -14,6 +15,7 @@ pub mod live;
 pub mod record;
 pub mod store;
 pub mod stored;
+mod stored_custody;
 mod stored_override;
 mod take_in;
 pub mod view;

@@ -2,12 +2,13 @@
 //! operators decided.
 
 use state_machine::history::{Arrival, History};
+use state_machine::horizon::Horizon;
 use state_machine::id::{EventId, SequenceNumber, SessionId};
 use state_machine::overrides::Override;
 use state_machine::time::Timestamp;
 use state_machine::transition::StateName;
 
-use crate::log::Custody;
+use crate::log::{Custody, CustodyChange};
 
 /// What the log says of one session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,8 +17,17 @@ pub struct SessionRecord {
     pub history: History,
     /// The entries that are kept and shown, but not folded, in order of sequence.
     pub unfolded: Vec<Unfolded>,
-    /// Whether its payloads are held, are to be erased, or have been.
-    pub custody: Custody,
+    /// What was decided about its payloads, in order of sequence.
+    pub custody_steps: Vec<CustodyStep>,
+}
+
+/// An entry that decides about a session's payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CustodyStep {
+    /// What it decides.
+    pub change: CustodyChange,
+    /// When we knew.
+    pub arrival: Arrival,
 }
 
 /// An entry of a session that says nothing a fold could use.
@@ -54,14 +64,44 @@ impl SessionRecord {
             .unfolded
             .iter()
             .map(|unfolded| unfolded.arrival.sequence);
-        let Custody {
-            hold,
-            erasure,
-            done,
-        } = self.custody;
-        let custody = [hold, erasure, done].into_iter().flatten();
+        let custody = self.custody_steps.iter().map(|step| step.arrival.sequence);
         let last = folded.chain(unfolded).chain(custody).max();
         last.unwrap_or(SequenceNumber(0))
+    }
+
+    /// Returns whether its payloads are held, are to be erased, or have been.
+    pub fn custody(&self) -> Custody {
+        let steps = self.custody_steps.iter();
+        steps.fold(Custody::default(), |custody, step| {
+            custody.changed(step.arrival.sequence, step.change)
+        })
+    }
+
+    /// Returns what lies within a horizon, or `None` where that is no entry about the session itself.
+    pub fn within(&self, horizon: &Horizon) -> Option<Self> {
+        let unfolded = self.unfolded.iter();
+        let steps = self.custody_steps.iter().copied();
+        let within = Self {
+            history: self.history.within(horizon),
+            unfolded: unfolded
+                .filter(|unfolded| horizon.admits(unfolded.at, unfolded.arrival))
+                .cloned()
+                .collect(),
+            custody_steps: steps
+                .filter(|step| horizon.admits_own(step.arrival))
+                .collect(),
+        };
+        let is_known = !(within.history.records().is_empty() && within.unfolded.is_empty());
+        is_known.then_some(within)
+    }
+
+    /// Adds what an entry decides; one that is there already changes nothing.
+    pub(super) fn insert_custody_step(&mut self, step: CustodyStep) {
+        let place = |other: &CustodyStep| other.arrival.sequence;
+        let steps = &mut self.custody_steps;
+        if let Err(at) = steps.binary_search_by_key(&step.arrival.sequence, place) {
+            steps.insert(at, step);
+        }
     }
 
     /// Adds an entry that is not folded; one that is there already changes nothing.
@@ -92,18 +132,17 @@ pub struct RecordedUser {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct UserRecord {
     pub(super) sessions: Vec<SessionId>, // in order of id, each once
+    /// Those that have named the user, and belong to another: at an earlier time they may have been the user's.
+    pub(super) lost_sessions: Vec<SessionId>, // likewise
     pub(super) overrides: Vec<Override>, // in the order of the log, each once
     pub(super) listed_as: Option<StateName>,
 }
 
 impl UserRecord {
-    /// Adds a session, or takes it away.
+    /// Takes in a session that names the user, and whether it is theirs.
     pub(super) fn set_owns(&mut self, id: &SessionId, owns: bool) {
-        match (self.sessions.binary_search(id), owns) {
-            (Err(place), true) => self.sessions.insert(place, id.clone()),
-            (Ok(place), false) => drop(self.sessions.remove(place)),
-            (Ok(_), true) | (Err(_), false) => {}
-        }
+        set_holds(&mut self.sessions, id, owns);
+        set_holds(&mut self.lost_sessions, id, !owns);
     }
 
     /// Adds an override; one that is there already changes nothing.
@@ -113,5 +152,13 @@ impl UserRecord {
         if let Err(place) = self.overrides.binary_search_by_key(&sequence, place) {
             self.overrides.insert(place, made);
         }
+    }
+}
+
+fn set_holds(ids: &mut Vec<SessionId>, id: &SessionId, holds: bool) {
+    match (ids.binary_search(id), holds) {
+        (Err(place), true) => ids.insert(place, id.clone()),
+        (Ok(place), false) => drop(ids.remove(place)),
+        (Ok(_), true) | (Err(_), false) => {}
     }
 }

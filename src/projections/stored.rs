@@ -13,8 +13,8 @@ use state_machine::time::{ReceivedAt, Timestamp};
 
 use super::key;
 use super::record::{SessionRecord, Unfolded, UserRecord, WhyUnfolded};
+use super::stored_custody::StoredCustodyStep;
 use super::stored_override::StoredOverride;
-use crate::log::Custody;
 
 /// A stored record does not decode.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +43,9 @@ impl SessionRecord {
                 .map(StoredEvent::from)
                 .collect(),
             unfolded: self.unfolded.iter().map(StoredUnfolded::from).collect(),
-            hold: self.custody.hold.map(|sequence| sequence.0),
-            erasure: self.custody.erasure.map(|sequence| sequence.0),
-            erased: self.custody.done.map(|sequence| sequence.0),
+            custody: (self.custody_steps.iter())
+                .map(StoredCustodyStep::from)
+                .collect(),
         })
     }
 
@@ -58,11 +58,9 @@ impl SessionRecord {
         for unfolded in stored.unfolded {
             record.unfolded.push(unfolded.try_into()?);
         }
-        record.custody = Custody {
-            hold: stored.hold.map(SequenceNumber),
-            erasure: stored.erasure.map(SequenceNumber),
-            done: stored.erased.map(SequenceNumber),
-        };
+        for step in stored.custody {
+            record.custody_steps.push(step.try_into()?);
+        }
         Ok(record)
     }
 }
@@ -71,6 +69,7 @@ impl UserRecord {
     pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
         postcard::to_stdvec(&StoredUser {
             sessions: self.sessions.iter().map(SessionId::as_str).collect(),
+            lost_sessions: self.lost_sessions.iter().map(SessionId::as_str).collect(),
             overrides: self.overrides.iter().map(StoredOverride::from).collect(),
             listed_as: self.listed_as.map(key::state),
         })
@@ -79,9 +78,11 @@ impl UserRecord {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DamagedRecord> {
         let stored: StoredUser<'_> = postcard::from_bytes(bytes)?;
         let sessions = stored.sessions.into_iter().map(SessionId::parse);
+        let lost_sessions = stored.lost_sessions.into_iter().map(SessionId::parse);
         let overrides = stored.overrides.into_iter().map(Override::try_from);
         Ok(Self {
             sessions: sessions.collect::<Result<_, _>>()?,
+            lost_sessions: lost_sessions.collect::<Result<_, _>>()?,
             overrides: overrides.collect::<Result<_, _>>()?,
             listed_as: stored.listed_as.map(key::state_of_byte).transpose()?,
         })
@@ -93,6 +94,8 @@ struct StoredUser<'a> {
     #[serde(borrow)]
     sessions: Vec<&'a str>,
     #[serde(borrow)]
+    lost_sessions: Vec<&'a str>,
+    #[serde(borrow)]
     overrides: Vec<StoredOverride<'a>>,
     listed_as: Option<u8>,
 }
@@ -103,9 +106,7 @@ struct StoredSession<'a> {
     events: Vec<StoredEvent<'a>>,
     #[serde(borrow)]
     unfolded: Vec<StoredUnfolded<'a>>,
-    hold: Option<u64>,
-    erasure: Option<u64>,
-    erased: Option<u64>,
+    custody: Vec<StoredCustodyStep>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -6,7 +6,8 @@ use state_machine::id::{SequenceNumber, SessionId, UserTag, World};
 use state_machine::time::Timestamp;
 
 use super::listing::{ListedAnomaly, rule};
-use super::record::{SessionRecord, Unfolded, UserRecord, WhyUnfolded};
+use super::record::{CustodyStep, SessionRecord, Unfolded, UserRecord, WhyUnfolded};
+use crate::log::CustodyChange;
 use crate::log::entry::{
     ErasureDoneFact, ErasureFact, Fact, Leaf, OverrideFact, SessionFact, SubjectName,
     UnreadableFact,
@@ -34,7 +35,7 @@ pub(super) fn concern(leaf: &Leaf) -> Concern<'_> {
             rule: [rule::UNREADABLE_PREFIX, unreadable.reason.as_str()].concat(),
             event: unreadable.event.clone(),
             session: None,
-            at: Timestamp(leaf.received_at.0.div_euclid(1000)),
+            at: leaf.received_at.second(),
         }),
         Fact::Erasure(ErasureFact { subject, .. })
         | Fact::ErasureDone(ErasureDoneFact { subject, .. })
@@ -62,10 +63,7 @@ pub(super) fn damaged(sequence: SequenceNumber) -> ListedAnomaly {
 impl SessionRecord {
     /// Takes in an entry that concerns this session; one that is there already changes nothing.
     pub(super) fn take_in(&mut self, leaf: &Leaf) {
-        let arrival = Arrival {
-            sequence: leaf.sequence,
-            received_at: leaf.received_at,
-        };
+        let arrival = leaf.arrival();
         match &leaf.fact {
             Fact::Event(fact) => match fact.form {
                 EventForm::Snapshot => {
@@ -78,7 +76,9 @@ impl SessionRecord {
             },
             Fact::Conflict(fact) => self.take_in_unfolded(fact, WhyUnfolded::Conflict, arrival),
             Fact::Erasure(_) | Fact::ErasureDone(_) | Fact::Hold(_) | Fact::Release(_) => {
-                self.custody = self.custody.after(leaf.sequence, &leaf.fact);
+                if let Some(change) = CustodyChange::of(&leaf.fact) {
+                    self.insert_custody_step(CustodyStep { change, arrival });
+                }
             }
             Fact::Unreadable(_) | Fact::Override(_) => {}
         }

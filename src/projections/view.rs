@@ -154,7 +154,11 @@ impl View {
         };
         let from = filter.since_max.map(key::latest_first);
         let rows = self.rows(&self.projections.listings, &prefix, position, from);
-        Ok(Box::new(rows.map(|row| {
+        let is_current = |row: &Result<(Vec<u8>, Vec<u8>), _>| {
+            row.as_ref()
+                .map_or(true, |(_, value)| value != listing::BY_ANOTHER_TIME)
+        };
+        Ok(Box::new(rows.filter(is_current).map(|row| {
             let (place, _) = row?;
             let id = place.get(8..).and_then(|bytes| str::from_utf8(bytes).ok());
             let id = SessionId::parse(id.unwrap_or_default());
@@ -243,7 +247,7 @@ impl View {
     }
 
     /// Returns the rows under a prefix, by their keys without it, from a position or from the key `from` on.
-    fn rows(
+    pub(super) fn rows(
         &self,
         keyspace: &Keyspace,
         prefix: &[u8],

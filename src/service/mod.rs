@@ -5,11 +5,14 @@
 //! question → Live::view → project → Standing::of → decide(now) → answer
 //! ```
 
+pub mod asked;
 mod cache;
 pub mod custody;
+pub mod earlier;
 pub mod evidence;
 pub mod export;
 mod in_force;
+pub mod moment;
 pub mod observed;
 pub mod overrides;
 pub mod policy;

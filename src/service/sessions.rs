@@ -1,6 +1,7 @@
 //! Sessions: what is known of one, and to whom it belongs.
 
 use state_machine::history::Recorded;
+use state_machine::horizon::Horizon;
 use state_machine::id::{SessionId, UserTag, World};
 use state_machine::session::{Session, explain, project};
 use state_machine::transition::Transition;
@@ -35,10 +36,24 @@ pub struct SessionAnswer {
     pub session: Session,
     /// Its anomalies: those of the fold, and the entries that are kept without being folded.
     pub anomalies: Vec<ListedAnomaly>,
+    /// Whether its payloads may still be read, whatever was decided at the time that is asked about.
+    pub(super) keeps_payloads: bool,
 }
 
 impl SessionAnswer {
     pub(super) fn new(id: SessionId, record: SessionRecord) -> Self {
+        let keeps_payloads = record.custody().keeps_payloads();
+        Self::of(id, record, keeps_payloads)
+    }
+
+    /// Returns what is known of a session within a horizon. An erasure reaches every earlier time.
+    pub(super) fn within(id: SessionId, record: &SessionRecord, horizon: &Horizon) -> Option<Self> {
+        let keeps_payloads = record.custody().keeps_payloads();
+        let within = record.within(horizon)?;
+        Some(Self::of(id, within, keeps_payloads))
+    }
+
+    fn of(id: SessionId, record: SessionRecord, keeps_payloads: bool) -> Self {
         let session = project(&record.history);
         let anomalies = anomalies_of(&id, &record, &session).collect();
         Self {
@@ -46,6 +61,7 @@ impl SessionAnswer {
             record,
             session,
             anomalies,
+            keeps_payloads,
         }
     }
 
@@ -60,14 +76,21 @@ impl SessionAnswer {
 }
 
 impl Service {
-    /// Returns what is known of a session.
+    /// Returns what is known of a session within a horizon.
     pub fn session(
         &self,
         world: &World,
         id: &SessionId,
+        horizon: &Horizon,
     ) -> Result<Option<SessionAnswer>, ReadError> {
         let record = self.view()?.session(world, id)?;
-        Ok(record.map(|record| SessionAnswer::new(id.clone(), record)))
+        Ok(record.and_then(|record| {
+            if horizon.is_open() {
+                Some(SessionAnswer::new(id.clone(), record))
+            } else {
+                SessionAnswer::within(id.clone(), &record, horizon)
+            }
+        }))
     }
 
     /// Returns a page of sessions: the most recently created first or, of one state, the latest to enter it first.
@@ -106,7 +129,7 @@ impl Service {
     /// Opens the payloads of the events that name a user until one tells the reference behind the tag.
     pub(super) fn user_name(&self, sessions: &[SessionAnswer], tag: UserTag) -> UserName {
         // Once a session is to be erased its payloads are not read, even where they still could be.
-        let readable = |known: &&SessionAnswer| known.record.custody.keeps_payloads();
+        let readable = |known: &&SessionAnswer| known.keeps_payloads;
         let reference = sessions.iter().filter(readable).find_map(|known| {
             let named_by = &known.session.user.as_ref()?.named_by;
             let sequence = known.record.history.find(named_by)?.arrival.sequence;

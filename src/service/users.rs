@@ -10,6 +10,7 @@ use state_machine::transition::StateName;
 use state_machine::user::Standing;
 
 use super::Service;
+use super::asked::Asked;
 use super::policy::NamedPolicy;
 use super::read::{Page, ReadError};
 use super::sessions::{SessionAnswer, UserName};
@@ -107,6 +108,9 @@ impl UserFilter {
         );
         is_near_limit
             && self
+                .status
+                .is_none_or(|status| user.standing().status() == status)
+            && self
                 .outcome
                 .as_deref()
                 .is_none_or(|name| name == outcome.as_str())
@@ -133,8 +137,11 @@ impl Service {
         &self,
         world: &World,
         tag: UserTag,
-        now: Timestamp,
+        asked: &Asked,
     ) -> Result<Option<UserAnswer>, ReadError> {
+        if !asked.horizon.is_open() {
+            return self.earlier_user(&self.view()?, world, tag, asked);
+        }
         self.ready()?;
         let key = (world.clone(), tag);
         let known = if let Some(known) = self.users.find(&key) {
@@ -146,7 +153,7 @@ impl Service {
             self.users.keep(key, &known, moment);
             known
         };
-        Ok(self.answer(tag, known, now))
+        Ok(self.answer(tag, known, asked.now))
     }
 
     /// Returns a page of users, in an order that never changes.
@@ -156,7 +163,7 @@ impl Service {
         filter: &UserFilter,
         position: Option<Position<UserTag>>,
         limit: usize,
-        now: Timestamp,
+        asked: &Asked,
     ) -> Result<UserPage, ReadError> {
         let view = self.view()?;
         if let Some(position) = &position
@@ -167,10 +174,17 @@ impl Service {
         let is_backwards = matches!(position, Some(Position::Before(_)));
         let mut found = Vec::new();
         let mut scanned_to = None;
-        for (scanned, tag) in (1..).zip(view.users(world, filter.status, position)) {
+        let is_now = asked.horizon.is_open();
+        // Users are listed by the status that they have today.
+        let status = filter.status.filter(|_| is_now);
+        for (scanned, tag) in (1..).zip(view.users(world, status, position)) {
             let tag = tag?;
-            let known = KnownUser::of(view.recorded_user(world, tag)?);
-            let user = self.answer(tag, Arc::new(known), now);
+            let user = if is_now {
+                let known = KnownUser::of(view.recorded_user(world, tag)?);
+                self.answer(tag, Arc::new(known), asked.now)
+            } else {
+                self.earlier_user(&view, world, tag, asked)?
+            };
             found.extend(user.filter(|user| filter.admits(user)));
             if found.len() > limit {
                 break;
@@ -186,7 +200,12 @@ impl Service {
         Ok(UserPage { users, scanned_to })
     }
 
-    fn answer(&self, tag: UserTag, known: Arc<KnownUser>, now: Timestamp) -> Option<UserAnswer> {
+    pub(super) fn answer(
+        &self,
+        tag: UserTag,
+        known: Arc<KnownUser>,
+        now: Timestamp,
+    ) -> Option<UserAnswer> {
         if known.sessions.is_empty() && known.overrides.is_empty() {
             return None;
         }

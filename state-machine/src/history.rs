@@ -1,13 +1,14 @@
 //! A history: the *set* of distinct events of one session, held in canonical order.
 //!
-//! Filtered by arrival it says what we believed, filtered by Stripe's time what was true: both are histories again.
+//! Within a horizon it says what we believed, or what was true, at an earlier time: that is a history again.
 
 use alloc::vec::Vec;
 
 use crate::event::Event;
+use crate::horizon::Horizon;
 use crate::id::{EventId, SequenceNumber};
 use crate::order;
-use crate::time::{ReceivedAt, Timestamp};
+use crate::time::ReceivedAt;
 
 /// When we knew of an event: never an input of the fold, only of the choice of what is folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,22 +71,14 @@ impl History {
             .find(|recorded| recorded.event.id == *id)
     }
 
-    /// Returns what we knew when the log ended with `sequence`.
+    /// Returns what lies within a horizon.
     #[must_use]
-    pub fn known_at(&self, sequence: SequenceNumber) -> Self {
-        self.filtered(|recorded| recorded.arrival.sequence <= sequence)
-    }
-
-    /// Returns what we knew at a time of our own clock.
-    #[must_use]
-    pub fn known_by(&self, time: ReceivedAt) -> Self {
-        self.filtered(|recorded| recorded.arrival.received_at <= time)
-    }
-
-    /// Returns what was true at a time of Stripe's, as far as this history knows.
-    #[must_use]
-    pub fn valid_at(&self, time: Timestamp) -> Self {
-        self.filtered(|recorded| recorded.event.created <= time)
+    pub fn within(&self, horizon: &Horizon) -> Self {
+        let is_within =
+            |recorded: &&Recorded| horizon.admits(recorded.event.created, recorded.arrival);
+        Self {
+            records: self.records.iter().filter(is_within).cloned().collect(),
+        }
     }
 
     fn insert_in_order(&mut self, recorded: Recorded) {
@@ -93,17 +86,6 @@ impl History {
             .records
             .partition_point(|known| order::compare(&known.event, &recorded.event).is_lt());
         self.records.insert(index, recorded);
-    }
-
-    fn filtered(&self, keep: impl Fn(&Recorded) -> bool) -> Self {
-        Self {
-            records: self
-                .records
-                .iter()
-                .filter(|recorded| keep(recorded))
-                .cloned()
-                .collect(),
-        }
     }
 }
 

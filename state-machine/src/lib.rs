@@ -21,6 +21,7 @@ pub mod anomaly;
 pub mod attempt;
 pub mod event;
 pub mod history;
+pub mod horizon;
 pub mod id;
 pub mod order;
 pub mod overrides;

@@ -46,12 +46,12 @@ fn check(of: &[Vec<Event>], overrides: &[Override], expected: &str) {
 }
 
 /// A session with so many failures, the first at `from`, a second apart.
-fn failures(count: i64, from: i64) -> Vec<Event> {
+pub(crate) fn failures(count: i64, from: i64) -> Vec<Event> {
     let fail = |number: i64| failed(from + number, &format!("vr_{number}"), "document_expired");
     (0..count).map(fail).collect()
 }
 
-fn made(action: Action, at: i64) -> Override {
+pub(crate) fn made(action: Action, at: i64) -> Override {
     Override {
         id: OverrideId::parse("ovr_1").unwrap(),
         action,
@@ -60,7 +60,7 @@ fn made(action: Action, at: i64) -> Override {
     }
 }
 
-fn until(expires: i64, made: Override) -> Override {
+pub(crate) fn until(expires: i64, made: Override) -> Override {
     Override {
         expires: Some(Timestamp(expires)),
         ..made
@@ -499,7 +499,7 @@ fn looseness(decision: &Decision) -> (u8, u32) {
     }
 }
 
-fn any_policy() -> impl Strategy<Value = Policy> {
+pub(crate) fn any_policy() -> impl Strategy<Value = Policy> {
     let seconds = || prop_oneof![4 => 0..6_u32, 1 => Just(u32::MAX), 1 => any::<u32>()];
     let factor = prop_oneof![4 => 0..4_u32, 1 => Just(u32::MAX)];
     (0..6_u32, seconds(), seconds(), factor, seconds()).prop_map(
@@ -521,7 +521,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 }
 
 /// Failures of one user in a few sessions, near enough in time that windows and cooldowns meet.
-fn any_failures() -> impl Strategy<Value = Vec<Vec<Event>>> {
+pub(crate) fn any_failures() -> impl Strategy<Value = Vec<Vec<Event>>> {
     let fail = (
         0..8_i64,
         0..3_i64,
@@ -542,7 +542,7 @@ fn any_failures() -> impl Strategy<Value = Vec<Vec<Event>>> {
     ]
 }
 
-fn any_now() -> impl Strategy<Value = i64> {
+pub(crate) fn any_now() -> impl Strategy<Value = i64> {
     prop_oneof![8 => 0..24_i64, 1 => time()]
 }
 

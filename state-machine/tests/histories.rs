@@ -1,6 +1,7 @@
 //! Histories: a set of events, and the two kinds of as-of.
 
 use state_machine::history::History;
+use state_machine::horizon::{AsOf, Horizon};
 use state_machine::id::SequenceNumber;
 use state_machine::session::project;
 use state_machine::time::{ReceivedAt, Timestamp};
@@ -23,24 +24,37 @@ fn what_we_believed_and_what_was_true_are_two_questions() {
     let status = |history: &History| project(history).state.name();
     let attempts = |history: &History| project(history).attempts.len();
 
-    let believed = history.known_at(SequenceNumber(2));
+    let as_of = |as_of| Horizon {
+        as_of: Some(as_of),
+        valid_at: None,
+    };
+    let valid_at = |seconds| Horizon {
+        as_of: None,
+        valid_at: Some(Timestamp(seconds)),
+    };
+    let believed = history.within(&as_of(AsOf::Sequence(SequenceNumber(2))));
     assert_eq!(
         (status(&believed), attempts(&believed)),
         (StateName::Verified, 1)
     );
-    assert_eq!(believed, history.known_by(ReceivedAt(2)));
-    let was_true = history.valid_at(Timestamp(39));
+    assert_eq!(believed, history.within(&as_of(AsOf::Time(ReceivedAt(2)))));
+    let was_true = history.within(&valid_at(39));
     assert_eq!(
         (status(&was_true), attempts(&was_true)),
         (StateName::RequiresInput, 1)
     );
-    let then_believed_of_then = history.known_at(SequenceNumber(2)).valid_at(Timestamp(39));
+    let both = Horizon {
+        valid_at: Some(Timestamp(39)),
+        ..as_of(AsOf::Sequence(SequenceNumber(2)))
+    };
+    let then_believed_of_then = history.within(&both);
+    assert_eq!(then_believed_of_then, believed.within(&valid_at(39)));
     assert_eq!(status(&then_believed_of_then), StateName::Processing);
     assert_eq!(
         (status(&history), attempts(&history)),
         (StateName::Verified, 2)
     );
-    assert_eq!(status(&history.valid_at(Timestamp(-1))), StateName::Unseen);
+    assert_eq!(status(&history.within(&valid_at(-1))), StateName::Unseen);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use proptest::test_runner::FileFailurePersistence;
 use state_machine::anomaly::Anomaly;
 use state_machine::event::{Event, EventType, LastError, RedactionStatus, Status};
 use state_machine::history::History;
+use state_machine::horizon::{AsOf, Horizon};
 use state_machine::id::{ErrorCode, EventId, ReportId, SequenceNumber, UserTag};
 use state_machine::order;
 use state_machine::session::{Redaction, explain, project};
@@ -219,14 +220,18 @@ proptest! {
         let whole = history(&events);
         let arrived = history(events.iter().take(usize::try_from(size).unwrap() + 1));
 
-        prop_assert_eq!(whole.known_at(SequenceNumber(size)), arrived.clone());
-        prop_assert_eq!(whole.known_by(ReceivedAt(i64::try_from(size).unwrap())), arrived);
+        let time = ReceivedAt(i64::try_from(size).unwrap());
+        for as_of in [AsOf::Sequence(SequenceNumber(size)), AsOf::Time(time)] {
+            let horizon = Horizon { as_of: Some(as_of), valid_at: None };
+            prop_assert_eq!(whole.within(&horizon), arrived.clone());
+        }
+        prop_assert_eq!(whole.within(&Horizon::default()), whole);
     }
 
     #[test]
     fn what_was_true_at_a_time_is_a_prefix_in_canonical_order(events in any_events(), time in time()) {
         let whole = history(&events);
-        let valid = whole.valid_at(Timestamp(time));
+        let valid = whole.within(&Horizon { as_of: None, valid_at: Some(Timestamp(time)) });
 
         let prefix = &whole.records()[..valid.records().len()];
         prop_assert_eq!(valid.records(), prefix);

@@ -1,6 +1,7 @@
 //! The specification of the state machine: the table in full, named lifecycles, laws, and small cases enumerated.
 
 mod attempts;
+mod checks;
 mod decisions;
 mod event;
 mod histories;

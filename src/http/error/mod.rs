@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::log::AppendError;
 use crate::service::IngestError;
+use crate::service::asked::HorizonError;
 use crate::service::custody::StatementError;
 use crate::service::evidence::EvidenceError;
 use crate::service::overrides::OverrideError;
@@ -236,6 +237,28 @@ impl From<ReadError> for Error {
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "internal",
                     "a projection could not be read; the service's own log says why",
+                )
+            }
+        }
+    }
+}
+
+impl From<HorizonError> for Error {
+    fn from(error: HorizonError) -> Self {
+        match error {
+            HorizonError::BeyondEnd { .. } => Self::parameter(
+                "as_of",
+                format!(
+                    "`as_of` lies beyond the end: {error}. A time is RFC 3339, or `@` and Unix seconds"
+                ),
+            ),
+            HorizonError::InTheFuture => Self::parameter("as_of", error.to_string()),
+            HorizonError::Entry(_) => {
+                tracing::error!(%error, "the entry that `as_of` names could not be read");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "the log could not be read; the service's own log says why",
                 )
             }
         }

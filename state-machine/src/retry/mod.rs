@@ -3,6 +3,7 @@
 //! A function of the standing, the policy and the time alone. With the facts fixed and no override that expires, it
 //! only loosens as time passes.
 
+pub mod check;
 pub mod policy;
 pub mod reason;
 mod record;

@@ -95,11 +95,7 @@ impl<'standing> Record<'standing> {
     }
 
     pub(super) fn blocked(&self) -> Option<Finding> {
-        let is_about_blocks = |made: &&Override| match made.action {
-            Action::Block | Action::Unblock => true,
-            Action::Grant { .. } | Action::Reset => false,
-        };
-        let last = self.in_force().filter(is_about_blocks).last()?;
+        let last = self.last_about_blocks()?;
         let reason = Reason::Block {
             id: last.id.clone(),
             at: last.at(),
@@ -132,10 +128,7 @@ impl<'standing> Record<'standing> {
     /// The cooldown follows the latest counted failure and grows with their number; as failures leave the window
     /// it shrinks, so it can be over before the time that today's number asks for.
     pub(super) fn cooling_down(&self) -> Option<Finding> {
-        let mut failures = self.counted.clone();
-        failures.retain(Try::has_failed);
-        let last_at = failures.iter().map(|failure| failure.told_at).max()?;
-        let cooldown = self.policy.cooldown_after(failures.len());
+        let (failures, last_at, cooldown) = self.cooldown()?;
         if last_at.plus_seconds(cooldown) <= self.now {
             return None;
         }
@@ -163,6 +156,32 @@ impl<'standing> Record<'standing> {
             resume: open.map(|(id, _)| (*id).clone()),
         };
         (outcome, self.counts())
+    }
+
+    /// Returns the failures in the window, when the last verdict on one came, and how long the wait after it is.
+    pub(super) fn cooldown(&self) -> Option<(Vec<Try<'standing>>, Timestamp, i64)> {
+        let mut failures = self.counted.clone();
+        failures.retain(Try::has_failed);
+        let last_at = failures.iter().map(|failure| failure.told_at).max()?;
+        let cooldown = self.policy.cooldown_after(failures.len());
+        Some((failures, last_at, cooldown))
+    }
+
+    /// Returns the override in force that says last whether the user is blocked.
+    pub(super) fn last_about_blocks(&self) -> Option<&'standing Override> {
+        let is_about_blocks = |made: &&Override| match made.action {
+            Action::Block | Action::Unblock => true,
+            Action::Grant { .. } | Action::Reset => false,
+        };
+        self.in_force().filter(is_about_blocks).last()
+    }
+
+    pub(super) fn last_try(&self) -> Option<&Try<'standing>> {
+        self.tries.last()
+    }
+
+    pub(super) fn policy(&self) -> &'standing Policy {
+        self.policy
     }
 
     /// Returns the first time at which no cooldown holds, as the failures leave the window one after the other.
