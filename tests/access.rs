@@ -67,6 +67,7 @@ const GATES: &[(&str, &str, [&str; 4])] = &[
     ("POST", "/webhooks/stripe",                         ["+",   "+",   "+",   "+"]),
     ("GET",  "/v1/users",                                ["401", "+",   "+",   "+"]),
     ("GET",  "/v1/users/{id}",                           ["401", "+",   "+",   "+"]),
+    ("GET",  "/v1/users/{id}/explain",                   ["401", "+",   "+",   "+"]),
     ("GET",  "/v1/users/{id}/overrides",                 ["401", "+",   "+",   "+"]),
     ("POST", "/v1/users/{id}/overrides",                 ["401", "403", "403", "+"]),
     ("GET",  "/v1/sessions",                             ["401", "+",   "+",   "+"]),

@@ -109,7 +109,7 @@ fn what_was_folded_live_has_the_digest_of_what_is_rebuilt() {
     }
     assert_eq!(live["object"], "digest");
     assert_eq!(live["sequence"], 9);
-    assert_eq!(live["reducer_version"], 4);
+    assert_eq!(live["reducer_version"], 5);
 }
 
 #[test]

@@ -317,7 +317,7 @@ fn a_running_server_is_not_disturbed_and_is_asked_for_what_it_holds() {
         .collect();
     assert_eq!((code, parts), (Some(2), vec![json!("projections")]));
     assert_eq!((code_with, findings_with), (Some(0), Vec::new()));
-    assert_eq!(server.entries(), 20);
+    assert_eq!(server.entries(), 21, "and the policy's own");
     server.stop();
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::mpsc;
 
 use avow::log::keys::MasterKey;
+use avow::log::{WantedOverride, Words};
 use avow::projections::view::{Position, SessionFilter};
 use avow::service::asked::Asked;
 use avow::service::sessions::SessionAnswer;
@@ -20,7 +21,8 @@ use proptest::sample::select;
 use proptest::test_runner::FileFailurePersistence;
 use serde_json::{Value, json};
 use state_machine::horizon::{AsOf, Horizon};
-use state_machine::id::{EventId, SequenceNumber, SessionId, UserTag, World};
+use state_machine::id::{EventId, OverrideId, SequenceNumber, SessionId, UserTag, World};
+use state_machine::overrides::Action;
 use state_machine::session::Session;
 use state_machine::time::{ReceivedAt, Timestamp};
 use state_machine::transition::StateName;
@@ -166,6 +168,26 @@ fn tag(service: &Service, user: &str) -> UserTag {
     service.user_tag(&UserReference::new(user).unwrap())
 }
 
+/// Makes an override, and waits until it is folded.
+fn decide(service: &Service, user: &str, action: Action, number: usize) {
+    let wanted = WantedOverride {
+        id: OverrideId::parse(&format!("ovr_{number}")).unwrap(),
+        world: WORLD,
+        user: tag(service, user),
+        action,
+        expires: None,
+        idempotency_key: None,
+    };
+    let words = Words {
+        actor: "an operator".to_owned(),
+        reason: "a test".to_owned(),
+    };
+    let (sender, made) = mpsc::channel();
+    let reply = move |result| sender.send(result).unwrap();
+    service.make_override(&wanted, &words, Timestamp(NOW), reply);
+    made.recv().unwrap().unwrap();
+}
+
 /// Everything that is answered, by what was asked.
 fn answers(service: &Service, asked: &Asked) -> Vec<(String, Vec<String>)> {
     let mut answers = Vec::new();
@@ -182,7 +204,7 @@ fn answers(service: &Service, asked: &Asked) -> Vec<(String, Vec<String>)> {
         None,
         Some("allowed"),
         Some("already_verified"),
-        Some("limit_reached"),
+        Some("blocked"),
     ] {
         for status in [
             None,
@@ -279,12 +301,19 @@ proptest! {
     #![proptest_config(law())]
 
     #[test]
-    fn what_is_asked_as_of_an_entry_is_answered_as_when_the_log_ended_there(sent in any_deliveries()) {
+    fn what_is_asked_as_of_an_entry_is_answered_as_when_the_log_ended_there(
+        sent in any_deliveries(),
+        overrides in vec((0..14_usize, select(&USERS[..]), select(vec![Action::Block, Action::Unblock, Action::Reset])), 0..4),
+    ) {
         let directory = in_memory();
         let service = open(directory.path());
         let mut then = Vec::new();
-        for one in &sent {
+        for (number, one) in sent.iter().enumerate() {
             deliver(&service, one);
+            let now = overrides.iter().enumerate().filter(|(_, (at, ..))| *at == number);
+            for (made, (_, user, action)) in now {
+                decide(&service, user, *action, made);
+            }
             let last = SequenceNumber(service.health().log_size - 1);
             let horizon = Horizon { as_of: Some(AsOf::Sequence(last)), valid_at: None };
             let asked = service.asked(horizon, ReceivedAt(i64::MAX)).unwrap();

@@ -22,6 +22,7 @@ use state_machine::id::{
     AccountId, ErrorCode, EventId, OverrideId, ReportId, SequenceNumber, SessionId, UserTag, World,
 };
 use state_machine::overrides::Action;
+use state_machine::retry::policy::{ErrorClass, Policy};
 use state_machine::time::{ReceivedAt, Timestamp};
 
 use crate::support::log::{Home, assert_holds_events, copy};
@@ -147,7 +148,54 @@ fn leaves() -> Vec<(&'static str, Leaf)> {
         ),
         ("override_grant", leaf(Fact::Override(grant()))),
         ("override_block", own_leaf(Fact::Override(block()))),
+        ("configuration", own_leaf(Fact::Configuration(policy()))),
     ]
+}
+
+fn policy() -> Policy {
+    let classes = [
+        ("abandoned", ErrorClass::Uncounted),
+        ("consent_declined", ErrorClass::Alternative),
+        ("document_expired", ErrorClass::Counted),
+        ("under_supported_age", ErrorClass::Final),
+    ];
+    let classes = classes.map(|(code, class)| (ErrorCode::parse(code).unwrap(), class));
+    Policy {
+        attempts_max: 3,
+        window_seconds: 86_400,
+        cooldown_seconds: 60,
+        cooldown_factor: 2,
+        cooldown_max_seconds: 3_600,
+        classes: classes.into(),
+    }
+}
+
+fn any_policy() -> impl Strategy<Value = Policy> {
+    let class = select(vec![
+        ErrorClass::Final,
+        ErrorClass::Alternative,
+        ErrorClass::Uncounted,
+        ErrorClass::Counted,
+    ]);
+    let code = identifier().prop_map(|code| ErrorCode::parse(&code).unwrap());
+    let classes = proptest::collection::btree_map(code, class, 0..5);
+    (any::<[u32; 5]>(), classes).prop_map(|(numbers, classes)| {
+        let [
+            attempts_max,
+            window_seconds,
+            cooldown_seconds,
+            cooldown_factor,
+            cooldown_max_seconds,
+        ] = numbers;
+        Policy {
+            attempts_max,
+            window_seconds,
+            cooldown_seconds,
+            cooldown_factor,
+            cooldown_max_seconds,
+            classes,
+        }
+    })
 }
 
 fn grant() -> OverrideFact {
@@ -367,6 +415,7 @@ fn any_leaf() -> impl Strategy<Value = Leaf> {
         unreadable.prop_map(Fact::Unreadable),
         custody_fact(),
         override_fact().prop_map(Fact::Override),
+        any_policy().prop_map(Fact::Configuration),
     ];
     let digest = any::<([u8; 32], [u8; 32], u32)>().prop_map(
         |(sealed_sha256, commitment, plaintext_bytes)| PayloadDigest {
@@ -455,7 +504,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_decoding_panic_and_what_decodes_encodes_to_itself(mut bytes in vec(any::<u8>(), 0..400), kind in select(vec![1_u8, 2, 3, 5, 7, 8, 11, 12])) {
+    fn no_bytes_make_decoding_panic_and_what_decodes_encodes_to_itself(mut bytes in vec(any::<u8>(), 0..400), kind in select(vec![1_u8, 2, 3, 5, 7, 8, 9, 11, 12])) {
         if let [version, first, ..] = bytes.as_mut_slice() {
             (*version, *first) = (2, kind);
         }

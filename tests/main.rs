@@ -43,6 +43,7 @@ mod official_clients;
 mod overload;
 mod overrides;
 mod paging;
+mod policies;
 mod privacy;
 mod projections;
 mod reload;

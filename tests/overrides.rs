@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::mpsc;
 
 use avow::log::{WantedOverride, Words};
+use avow::service::asked::Asked;
 use avow::stripe::user_reference::UserReference;
 use serde_json::{Value, json};
 use state_machine::id::{OverrideId, World};
@@ -395,7 +396,7 @@ fn an_override_whose_answer_is_lost_with_the_process_is_there_and_is_made_once()
     assert_eq!(blocked, "blocked");
     assert_eq!(again.headers()["idempotent-replayed"], "true");
     assert_eq!(again.json::<Value>().unwrap(), first);
-    assert_eq!(process.entries(), 1);
+    assert_eq!(process.entries(), 2, "the policy, and the override");
 }
 
 /// A log with a user's sessions and overrides, and its digest.
@@ -455,7 +456,10 @@ fn an_override_ends_by_itself() {
     made.recv().unwrap().unwrap();
 
     let outcome = |now| {
-        let user = service.user(&world, user, now).unwrap().unwrap();
+        let user = service
+            .user(&world, user, &Asked::at(now))
+            .unwrap()
+            .unwrap();
         user.decision.outcome.as_str()
     };
 

@@ -183,7 +183,8 @@ impl ExportEntries {
             | Fact::Erasure(_)
             | Fact::Hold(_)
             | Fact::Release(_)
-            | Fact::Override(_) => {}
+            | Fact::Override(_)
+            | Fact::Configuration(_) => {}
         }
     }
 }

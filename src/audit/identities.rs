@@ -49,9 +49,11 @@ impl Identities {
                 None => (name_of(&[b"b", &fact.body_tag]), false),
             },
             Fact::Override(fact) => (name_of(&[b"v", fact.id.as_str().as_bytes()]), false),
-            Fact::Erasure(_) | Fact::ErasureDone(_) | Fact::Hold(_) | Fact::Release(_) => {
-                return Ok(());
-            }
+            Fact::Erasure(_)
+            | Fact::ErasureDone(_)
+            | Fact::Hold(_)
+            | Fact::Release(_)
+            | Fact::Configuration(_) => return Ok(()),
         };
         self.push(name, sequence, conflicts)
     }

@@ -54,7 +54,8 @@ impl Unexplained {
             | Fact::Unreadable(_)
             | Fact::Hold(_)
             | Fact::Release(_)
-            | Fact::Override(_) => return Ok(()),
+            | Fact::Override(_)
+            | Fact::Configuration(_) => return Ok(()),
         };
         // The wish will do: the next start carries out what is not done.
         self.keys.remove(&wanted.key_slot);
@@ -75,6 +76,7 @@ fn subject_of(leaf: &Leaf) -> Option<SubjectName> {
         | Fact::ErasureDone(_)
         | Fact::Hold(_)
         | Fact::Release(_)
-        | Fact::Override(_) => None,
+        | Fact::Override(_)
+        | Fact::Configuration(_) => None,
     }
 }

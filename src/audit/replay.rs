@@ -12,11 +12,12 @@ use state_machine::overrides::Override;
 use state_machine::session::Session;
 use state_machine::transition::Transition;
 
-use super::replayed_session::{Change, ReplayedSession};
+use super::replayed_session::ReplayedSession;
 use super::source::{Source, SourceError};
 use crate::log::Custody;
 use crate::log::entry::{ErasureDoneFact, ErasureFact, Fact, Leaf, OverrideFact, SubjectName};
 use crate::log::leaf::LeafError;
+use crate::service::change::Change;
 
 /// A session, in its world.
 pub type SessionName = (World, SessionId);
@@ -179,7 +180,8 @@ fn user_of(fact: &Fact) -> Option<UserTag> {
         | Fact::ErasureDone(_)
         | Fact::Hold(_)
         | Fact::Release(_)
-        | Fact::Override(_) => None,
+        | Fact::Override(_)
+        | Fact::Configuration(_) => None,
     }
 }
 
@@ -189,7 +191,7 @@ fn session_of(fact: &Fact) -> Option<SessionName> {
         Fact::Event(fact) | Fact::Conflict(fact) => {
             return Some((fact.world.clone(), fact.session.clone()));
         }
-        Fact::Unreadable(_) | Fact::Override(_) => return None,
+        Fact::Unreadable(_) | Fact::Override(_) | Fact::Configuration(_) => return None,
         Fact::Erasure(ErasureFact { subject, .. })
         | Fact::ErasureDone(ErasureDoneFact { subject, .. })
         | Fact::Hold(subject)

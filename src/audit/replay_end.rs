@@ -14,8 +14,8 @@ use state_machine::user::Standing;
 
 use super::replay::{Ended, SessionName};
 use super::replay_override::OverrideRow;
-use super::replayed_session::{redaction, tag_text};
 use crate::log::Custody;
+use crate::service::change::{redaction, tag_text};
 use crate::service::moment::moment;
 
 /// How a session stands at the end.

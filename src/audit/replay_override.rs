@@ -7,8 +7,8 @@ use state_machine::id::{OverrideId, UserTag};
 use state_machine::overrides::{Action, Override};
 use state_machine::time::Timestamp;
 
-use super::replayed_session::tag_text;
 use crate::log::entry::Leaf;
+use crate::service::change::tag_text;
 use crate::service::moment::moment;
 
 /// An override.

@@ -9,8 +9,8 @@ use state_machine::transition::{Mark, Transition};
 use super::replay::Step;
 use super::replay_end::{NameRow, name};
 use super::replay_override::OverrideRow;
-use super::replayed_session::Change;
 use crate::log::entry::{ErasureDoneFact, ErasureFact, Fact, SessionFact, Subject, SubjectName};
+use crate::service::change::Change;
 use crate::service::moment::moment;
 use crate::stripe::decode::EventForm;
 use crate::stripe::spelling;
@@ -94,6 +94,7 @@ impl<'step> StepRow<'step> {
             Fact::Hold(subject) => ("hold", subject_name(subject), None),
             Fact::Release(subject) => ("release", subject_name(subject), None),
             Fact::Override(_) => ("override", None, None),
+            Fact::Configuration(_) => ("configuration", None, None),
         };
         let changes = step.changes.iter().cloned();
         Self {

@@ -11,10 +11,10 @@ use super::sources::SourceArguments;
 use super::{Verdict, output};
 use crate::audit::heads::Seen;
 use crate::audit::import::{Imported, Importing, Step, import};
-use crate::service::moment::moment;
 use crate::config::secrets::master_key_in;
 use crate::config::settings::Settings;
 use crate::log::entry::SubjectName;
+use crate::service::moment::moment;
 use crate::system;
 
 /// Import an export into an empty data directory: the same entries, the same root, the same digest

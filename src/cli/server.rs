@@ -48,12 +48,13 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
              `avow tokens create` makes one"
         );
     }
-    let options = settings.service_options(
+    let mut options = settings.service_options(
         webhook_secrets,
         master_key,
         system::fill_random,
         system::now,
     );
+    options.records_policy = true;
     let (service, repairs) = Service::open(&data_dir, options)
         .with_context(|| format!("cannot open the data in {}", data_dir.display()))?;
     for repair in repairs {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::declaration::Accepts;
 use super::sources::Origin;
+use crate::log::configuration_fact::CLASSES_MAX;
 use crate::tls::certificate::IdentityError;
 use crate::transparency::policy_file::PolicyError;
 
@@ -66,6 +67,12 @@ pub enum ConfigurationError {
         greater: &'static str,
         /// Its value.
         greater_value: u64,
+    },
+    /// More error codes are listed than an entry of the log holds.
+    #[error("`retry.classes` lists {count} error codes, more than {CLASSES_MAX}")]
+    ClassesTooMany {
+        /// How many.
+        count: usize,
     },
     /// An address that other machines reach, while nothing authenticates them.
     #[error(

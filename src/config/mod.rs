@@ -21,6 +21,7 @@ pub mod tokens;
 pub mod value;
 
 use crate::access::register::Register;
+use crate::log::configuration_fact::CLASSES_MAX;
 use crate::log::keys::MasterKey;
 use crate::log::{Options, Random};
 use crate::service;
@@ -105,6 +106,10 @@ impl Settings {
 
     /// Returns the settings if they fit each other.
     fn checked(self) -> Result<Self, ConfigurationError> {
+        let count = self.retry.classes.len();
+        if count > CLASSES_MAX {
+            return Err(ConfigurationError::ClassesTooMany { count });
+        }
         let [list_limit_default, list_limit_max] =
             [self.http.list_limit_default, self.http.list_limit_max]
                 .map(|limit| u64::try_from(limit).unwrap_or(u64::MAX));
@@ -171,6 +176,7 @@ impl Settings {
             tolerance_seconds: self.webhook.tolerance_seconds,
             user_reference_sources: self.webhook.user_reference_sources.clone(),
             policy: self.retry_policy(),
+            records_policy: false,
             master_key,
             log: self.log_options(random, clock),
             projections_cache_bytes: self.projections.cache_bytes,

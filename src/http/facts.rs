@@ -4,6 +4,7 @@ use serde::Serialize;
 use state_machine::event::{RedactionStatus, Status};
 use state_machine::id::{AccountId, EventId, ReportId, SessionId, World};
 
+use super::policy::PolicyJson;
 use super::sessions::LastErrorJson;
 use super::users::tag_text;
 use crate::log::entry::{
@@ -23,6 +24,7 @@ pub(super) fn kind(fact: &Fact) -> &'static str {
         Fact::Hold(_) => "hold",
         Fact::Release(_) => "release",
         Fact::Override(_) => "override",
+        Fact::Configuration(_) => "configuration",
     }
 }
 
@@ -46,6 +48,9 @@ pub(super) enum FactJson<'a> {
         subject: SubjectJson<'a>,
     },
     Override(OverrideFactJson<'a>),
+    Configuration {
+        retry_policy: PolicyJson,
+    },
 }
 
 impl<'a> FactJson<'a> {
@@ -73,6 +78,9 @@ impl<'a> FactJson<'a> {
                 subject: SubjectJson::of(subject),
             },
             Fact::Override(fact) => Self::Override(OverrideFactJson::of(fact)),
+            Fact::Configuration(policy) => Self::Configuration {
+                retry_policy: PolicyJson::of(policy),
+            },
         }
     }
 }

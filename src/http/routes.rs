@@ -6,8 +6,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Responder, ResponseError, Ro
 
 use super::error::Error;
 use super::{
-    anomalies, custody, digest, entries, exports, gate, health, metrics, overrides, sessions, tlog,
-    users, webhook,
+    anomalies, custody, digest, entries, explanation, exports, gate, health, metrics, overrides,
+    sessions, tlog, users, webhook,
 };
 use crate::access::gate::Gate;
 use crate::access::scope::Scope;
@@ -36,6 +36,7 @@ pub fn routes() -> Vec<At> {
         post("/webhooks/stripe", Gate::Signature, webhook::receive),
         get("/v1/users", READ, users::list),
         get("/v1/users/{id}", READ, users::show),
+        get("/v1/users/{id}/explain", READ, explanation::show),
         get("/v1/users/{id}/overrides", READ, overrides::list),
         post("/v1/users/{id}/overrides", OPERATE, overrides::make),
         get("/v1/sessions", READ, sessions::list),

@@ -98,7 +98,7 @@ pub(super) fn text_of(name: &UserName) -> &str {
 }
 
 #[derive(Serialize)]
-struct UserJson<'a> {
+pub(super) struct UserJson<'a> {
     object: &'static str,
     id: &'a str,
     tag: String,
@@ -124,7 +124,7 @@ struct AttemptsJson {
 }
 
 impl<'a> UserJson<'a> {
-    fn of(user: &'a UserAnswer, id: &'a str, world: &'a World) -> Self {
+    pub(super) fn of(user: &'a UserAnswer, id: &'a str, world: &'a World) -> Self {
         let standing = user.standing();
         Self {
             object: "user_standing",

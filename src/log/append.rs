@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_channel::TrySendError;
 use state_machine::id::SequenceNumber;
+use state_machine::retry::policy::Policy;
 
 use super::Log;
 use super::entry::{ErasureCause, ErasureFact, Fact, Subject, SubjectName};
@@ -176,6 +177,12 @@ impl Log {
             }
         });
         Ok(())
+    }
+
+    /// Prepares the statement that a retry policy decides from here on.
+    pub fn prepare_policy(&self, policy: Policy) -> Prepared {
+        let at = (self.shared.options.clock)();
+        Prepared::of_own(KeyRing::of_log(), at, Fact::Configuration(policy))
     }
 
     /// Queues an entry; `reply` is called once, from the sequencer's thread (or at once, if the queue is

@@ -33,7 +33,11 @@ impl CustodyChange {
     /// Returns what an entry of that kind decides, if it decides anything.
     pub fn of(fact: &Fact) -> Option<Self> {
         match fact {
-            Fact::Event(_) | Fact::Conflict(_) | Fact::Unreadable(_) | Fact::Override(_) => None,
+            Fact::Event(_)
+            | Fact::Conflict(_)
+            | Fact::Unreadable(_)
+            | Fact::Override(_)
+            | Fact::Configuration(_) => None,
             Fact::Erasure(_) => Some(Self::ErasureWanted),
             Fact::ErasureDone(_) => Some(Self::ErasureDone),
             Fact::Hold(_) => Some(Self::Held),
@@ -107,7 +111,11 @@ impl Custody {
 /// Returns whose custody an entry changes.
 pub(super) fn subject_of(fact: &Fact) -> Option<&Subject> {
     match fact {
-        Fact::Event(_) | Fact::Conflict(_) | Fact::Unreadable(_) | Fact::Override(_) => None,
+        Fact::Event(_)
+        | Fact::Conflict(_)
+        | Fact::Unreadable(_)
+        | Fact::Override(_)
+        | Fact::Configuration(_) => None,
         Fact::Erasure(ErasureFact { subject, .. })
         | Fact::ErasureDone(ErasureDoneFact { subject, .. })
         | Fact::Hold(subject)

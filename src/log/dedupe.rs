@@ -43,6 +43,7 @@ impl Identification {
             | Fact::Hold(subject)
             | Fact::Release(subject) => Self::with(b'o', &subject.key_slot.0.to_le_bytes()),
             Fact::Override(fact) => Self::with(b'v', fact.id.as_str().as_bytes()),
+            Fact::Configuration(_) => Self::with(b'p', &[]),
         }
     }
 
@@ -83,7 +84,8 @@ pub(super) fn facts_digest(fact: &Fact) -> FactsDigest {
         | Fact::Erasure(_)
         | Fact::ErasureDone(_)
         | Fact::Hold(_)
-        | Fact::Release(_) => return FactsDigest::default(),
+        | Fact::Release(_)
+        | Fact::Configuration(_) => return FactsDigest::default(),
     };
     let mut bytes = Vec::with_capacity(160);
     put_session_fact(

@@ -120,7 +120,8 @@ impl Draft {
             | Fact::Event(_)
             | Fact::Conflict(_)
             | Fact::Unreadable(_)
-            | Fact::Override(_) => None,
+            | Fact::Override(_)
+            | Fact::Configuration(_) => None,
         };
         Ok(match stands {
             Some(sequence) => Appended {
@@ -204,6 +205,7 @@ fn is_redaction(fact: &Fact) -> bool {
         | Fact::ErasureDone(_)
         | Fact::Hold(_)
         | Fact::Release(_)
-        | Fact::Override(_) => false,
+        | Fact::Override(_)
+        | Fact::Configuration(_) => false,
     }
 }

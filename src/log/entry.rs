@@ -5,6 +5,7 @@ use state_machine::history::Arrival;
 use state_machine::horizon::Horizon;
 use state_machine::id::{OverrideId, SequenceNumber, SessionId, UserTag, World};
 use state_machine::overrides::Action;
+use state_machine::retry::policy::Policy;
 use state_machine::time::{ReceivedAt, Timestamp};
 
 use super::vault::KeySlot;
@@ -58,7 +59,8 @@ impl Leaf {
             | Fact::ErasureDone(_)
             | Fact::Hold(_)
             | Fact::Release(_)
-            | Fact::Override(_) => horizon.admits_own(self.arrival()),
+            | Fact::Override(_)
+            | Fact::Configuration(_) => horizon.admits_own(self.arrival()),
         }
     }
 }
@@ -80,6 +82,8 @@ pub enum Fact {
     Hold(Subject),
     /// The hold is over.
     Release(Subject),
+    /// This retry policy decides from here on.
+    Configuration(Policy),
     /// What an operator decided about a user; the payload says who and why.
     Override(OverrideFact),
 }

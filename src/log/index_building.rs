@@ -85,7 +85,11 @@ fn known(entry: &Entry) -> Option<(Identification, Known)> {
         Fact::Override(fact) => Identification::of_request(&fact.request.as_ref()?.key),
         Fact::Conflict(_) => identification.of_conflict(&facts),
         Fact::Event(_) | Fact::Unreadable(_) => identification,
-        Fact::Erasure(_) | Fact::ErasureDone(_) | Fact::Hold(_) | Fact::Release(_) => return None,
+        Fact::Erasure(_)
+        | Fact::ErasureDone(_)
+        | Fact::Hold(_)
+        | Fact::Release(_)
+        | Fact::Configuration(_) => return None,
     };
     let sequence = entry.leaf.sequence;
     Some((identification, Known { sequence, facts }))

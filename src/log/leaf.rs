@@ -8,6 +8,7 @@ use state_machine::id::{EventId, SequenceNumber};
 use state_machine::time::ReceivedAt;
 
 use super::binary::{Fields, put_text};
+use super::configuration_fact::{policy, put_policy};
 use super::entry::{Fact, Leaf, PayloadDigest, UnreadableFact};
 use super::erasure_fact;
 use super::override_fact::{override_fact, put_override};
@@ -19,13 +20,14 @@ use crate::stripe::secret::SecretFingerprint;
 const VERSION: u8 = 2;
 /// Where the kind stands, with the sequence number behind it.
 const KIND_AT: usize = 1;
-/// Kinds 4, 6, 9 and 10 are reserved: observation, reservation, configuration, attestation.
+/// Kinds 4, 6 and 10 are reserved: observation, reservation, attestation.
 const KIND_EVENT: u8 = 1;
 const KIND_CONFLICT: u8 = 2;
 const KIND_UNREADABLE: u8 = 3;
 const KIND_OVERRIDE: u8 = 5;
 const KIND_ERASURE: u8 = 7;
 const KIND_ERASURE_DONE: u8 = 8;
+const KIND_CONFIGURATION: u8 = 9;
 const KIND_HOLD: u8 = 11;
 const KIND_RELEASE: u8 = 12;
 
@@ -76,6 +78,7 @@ impl Leaf {
                 erasure_fact::put_subject(&mut bytes, subject);
             }
             Fact::Override(fact) => put_override(&mut bytes, fact),
+            Fact::Configuration(policy) => put_policy(&mut bytes, policy),
         }
         bytes
     }
@@ -144,6 +147,7 @@ fn kind(fact: &Fact) -> u8 {
         Fact::Hold(_) => KIND_HOLD,
         Fact::Release(_) => KIND_RELEASE,
         Fact::Override(_) => KIND_OVERRIDE,
+        Fact::Configuration(_) => KIND_CONFIGURATION,
     }
 }
 
@@ -157,6 +161,7 @@ fn fact(kind: u8, fields: &mut Fields<'_>) -> Result<Fact, LeafError> {
         KIND_HOLD => Fact::Hold(erasure_fact::subject(fields)?),
         KIND_RELEASE => Fact::Release(erasure_fact::subject(fields)?),
         KIND_OVERRIDE => Fact::Override(override_fact(fields)?),
+        KIND_CONFIGURATION => Fact::Configuration(policy(fields)?),
         unknown => return Err(LeafError::UnknownKind(unknown)),
     })
 }

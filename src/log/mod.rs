@@ -16,6 +16,7 @@ mod binary;
 mod blanking;
 pub mod checkup;
 mod codes;
+pub mod configuration_fact;
 mod custody;
 mod dedupe;
 pub mod disk_space;

@@ -100,7 +100,8 @@ impl Leaf {
             | Fact::Erasure(_)
             | Fact::ErasureDone(_)
             | Fact::Hold(_)
-            | Fact::Release(_) => None,
+            | Fact::Release(_)
+            | Fact::Configuration(_) => None,
         }
     }
 

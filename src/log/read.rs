@@ -133,7 +133,8 @@ fn subject_name(entry: &Entry) -> SubjectName {
         | Fact::ErasureDone(_)
         | Fact::Hold(_)
         | Fact::Release(_)
-        | Fact::Override(_) => SubjectName::Entry(entry.leaf.sequence),
+        | Fact::Override(_)
+        | Fact::Configuration(_) => SubjectName::Entry(entry.leaf.sequence),
     }
 }
 

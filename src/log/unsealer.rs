@@ -144,6 +144,7 @@ fn user_of(fact: &Fact) -> Option<UserTag> {
         | Fact::ErasureDone(_)
         | Fact::Hold(_)
         | Fact::Release(_)
-        | Fact::Override(_) => None,
+        | Fact::Override(_)
+        | Fact::Configuration(_) => None,
     }
 }

@@ -15,6 +15,7 @@ use state_machine::user::current_of;
 
 use super::key;
 use super::listing::{self, ListedAnomaly, Rows};
+use super::policies;
 use super::record::{SessionRecord, UserRecord};
 use super::store::{Projections, StoreError};
 use super::take_in::{Concern, concern, damaged};
@@ -72,7 +73,7 @@ struct Round<'view> {
     view: &'view View,
     sessions: BTreeMap<(World, SessionId), Changed<SessionRecord>>,
     users: BTreeMap<(World, UserTag), Changed<UserRecord>>,
-    strays: Rows, // anomalies of entries that belong to no session
+    strays: Rows, // of entries that belong to no session and no user
 }
 
 /// A record before and after a round.
@@ -87,6 +88,10 @@ impl Round<'_> {
             Concern::Session(world, id) => self.session(world, id)?.take_in(leaf),
             Concern::User(world, tag) => self.user(world, tag)?.take_in(leaf),
             Concern::Stray(anomaly) => self.take_in_stray(&anomaly),
+            Concern::Policy(policy) => {
+                let (key, value) = policies::row(policy, leaf.arrival());
+                self.strays.insert(key, value);
+            }
             Concern::Nothing => {}
         }
         Ok(())

@@ -12,6 +12,7 @@ pub mod generations;
 mod key;
 pub mod listing;
 pub mod live;
+pub mod policies;
 pub mod record;
 pub mod store;
 pub mod stored;

@@ -18,7 +18,7 @@ use super::view::View;
 use crate::log::{Log, ReadError};
 
 /// The version of the fold and of everything stored; another one in the store means folding the log again.
-pub const REDUCER_VERSION: u32 = 4;
+pub const REDUCER_VERSION: u32 = 5;
 
 pub(super) const CURSOR: &[u8] = b"cursor";
 const DAMAGED: &[u8] = b"damaged";

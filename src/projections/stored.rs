@@ -15,6 +15,7 @@ use super::key;
 use super::record::{SessionRecord, Unfolded, UserRecord, WhyUnfolded};
 use super::stored_custody::StoredCustodyStep;
 use super::stored_override::StoredOverride;
+use crate::log::leaf::LeafError;
 
 /// A stored record does not decode.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,9 @@ pub enum DamagedRecord {
     /// Its key has another shape.
     #[error("the key has another shape")]
     Key,
+    /// It holds no retry policy.
+    #[error("the policy: {0}")]
+    Policy(#[from] LeafError),
     /// It holds a number that stands for nothing.
     #[error("the code {0} stands for nothing")]
     Code(u8),

@@ -3,6 +3,7 @@
 
 use state_machine::history::{Arrival, Recorded};
 use state_machine::id::{SequenceNumber, SessionId, UserTag, World};
+use state_machine::retry::policy::Policy;
 use state_machine::time::Timestamp;
 
 use super::listing::{ListedAnomaly, rule};
@@ -22,6 +23,8 @@ pub(super) enum Concern<'leaf> {
     User(&'leaf World, UserTag),
     /// No record: it is listed by itself.
     Stray(ListedAnomaly),
+    /// The policies: it is one more.
+    Policy(&'leaf Policy),
     /// Nothing that is projected.
     Nothing,
 }
@@ -46,6 +49,7 @@ pub(super) fn concern(leaf: &Leaf) -> Concern<'_> {
             SubjectName::Entry(_) => Concern::Nothing,
         },
         Fact::Override(OverrideFact { world, user, .. }) => Concern::User(world, *user),
+        Fact::Configuration(policy) => Concern::Policy(policy),
     }
 }
 
@@ -80,7 +84,7 @@ impl SessionRecord {
                     self.insert_custody_step(CustodyStep { change, arrival });
                 }
             }
-            Fact::Unreadable(_) | Fact::Override(_) => {}
+            Fact::Unreadable(_) | Fact::Override(_) | Fact::Configuration(_) => {}
         }
     }
 

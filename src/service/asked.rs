@@ -61,13 +61,14 @@ impl Service {
                 return Err(HorizonError::InTheFuture);
             }
             Some(AsOf::Time(time)) => time,
-            Some(AsOf::Sequence(sequence)) => match self.log.entry(sequence)? {
-                Some(entry) => entry.leaf.received_at,
-                None => {
-                    let size = self.log.size();
-                    return Err(HorizonError::BeyondEnd { size });
-                }
-            },
+            Some(AsOf::Sequence(sequence)) => {
+                let size = self.log.size();
+                let entry = self.log.entry(sequence)?;
+                entry
+                    .ok_or(HorizonError::BeyondEnd { size })?
+                    .leaf
+                    .received_at
+            }
         };
         let now = horizon.valid_at.unwrap_or(as_of.second());
         Ok(Asked { horizon, now })

@@ -86,7 +86,8 @@ impl Service {
             | Fact::Erasure(_)
             | Fact::Hold(_)
             | Fact::Release(_)
-            | Fact::Override(_) => None,
+            | Fact::Override(_)
+            | Fact::Configuration(_) => None,
         }
     }
 

@@ -9,6 +9,7 @@ use state_machine::time::Timestamp;
 
 use super::Service;
 use super::asked::Asked;
+use super::policy::NamedPolicy;
 use super::read::{Page, ReadError};
 use super::sessions::SessionAnswer;
 use super::users::{KnownUser, UserAnswer};
@@ -27,20 +28,20 @@ pub struct SessionPage {
     pub scanned_to: Option<SessionId>,
 }
 
-impl Service {
-    /// Returns what is known of a user within a horizon, or `None` if that is nothing.
-    pub(super) fn earlier_user(
-        &self,
-        view: &View,
-        world: &World,
-        tag: UserTag,
-        asked: &Asked,
-    ) -> Result<Option<UserAnswer>, ReadError> {
-        let recorded = view.ever_recorded_user(world, tag)?;
-        let known = KnownUser::within(recorded, tag, &asked.horizon);
-        Ok(self.answer(tag, Arc::new(known), asked.now))
-    }
+/// Returns what is known of a user within a horizon, or `None` if that is nothing.
+pub(super) fn earlier_user(
+    view: &View,
+    world: &World,
+    tag: UserTag,
+    asked: &Asked,
+    policy: &Arc<NamedPolicy>,
+) -> Result<Option<UserAnswer>, ReadError> {
+    let recorded = view.ever_recorded_user(world, tag)?;
+    let known = KnownUser::within(recorded, tag, &asked.horizon);
+    Ok(UserAnswer::of(tag, Arc::new(known), policy, asked.now))
+}
 
+impl Service {
     /// Returns a page of the sessions that there were, the most recently created first, whatever their states.
     pub fn earlier_sessions(
         &self,

@@ -22,7 +22,7 @@ impl<T> InForce<T> {
     }
 
     /// Returns what was in force before.
-    fn replace(&self, other: Arc<T>) -> Arc<T> {
+    pub(super) fn replace(&self, other: Arc<T>) -> Arc<T> {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *current, other)
     }
@@ -35,9 +35,9 @@ impl Service {
     }
 
     /// Puts another retry policy in force: from here on every decision is made by it, and names it. Returns it, unless
-    /// it is the one that was in force. The only place where a policy changes.
+    /// it is the one that was in force. The only place where a policy changes; the log says so within about a second.
     pub fn replace_policy(&self, policy: Policy) -> Option<Arc<NamedPolicy>> {
-        let policy = Arc::new(NamedPolicy::from(policy));
+        let policy = Arc::new(NamedPolicy::new(policy, None));
         let before = self.policy.replace(Arc::clone(&policy));
         (before != policy).then_some(policy)
     }

@@ -7,9 +7,11 @@
 
 pub mod asked;
 mod cache;
+pub mod change;
 pub mod custody;
 pub mod earlier;
 pub mod evidence;
+pub mod explanation;
 pub mod export;
 mod in_force;
 pub mod moment;
@@ -39,7 +41,7 @@ use crate::stripe::user_reference::UserReferenceSource;
 
 use cache::UserCache;
 use in_force::InForce;
-use policy::NamedPolicy;
+use policy::PolicyInForce;
 use projector::{NotFolded, Progress, Projector};
 
 /// What a service is made of.
@@ -52,6 +54,8 @@ pub struct Options {
     pub user_reference_sources: Vec<UserReferenceSource>,
     /// When a user may try again.
     pub policy: Policy,
+    /// Whether the log is told which policy decides: not by whoever only reads it.
+    pub records_policy: bool,
     /// The key from which all others are derived.
     pub master_key: MasterKey,
     /// How the log is kept.
@@ -145,7 +149,7 @@ pub struct Service {
     secrets: InForce<Secrets>,
     tolerance_seconds: u32,
     user_reference_sources: Vec<UserReferenceSource>,
-    policy: InForce<NamedPolicy>,
+    policy: Arc<PolicyInForce>,
 }
 
 impl Service {
@@ -171,10 +175,13 @@ impl Service {
 
         let (log, projections) = (Arc::new(log), Arc::new(projections));
         let users = Arc::new(UserCache::new(options.users_cached_max));
+        let policy = PolicyInForce::new(options.policy, options.records_policy);
+        let policy = Arc::new(policy);
         let projector = Projector::start(
             Arc::clone(&log),
             Arc::clone(&projections),
             Arc::clone(&users),
+            Arc::clone(&policy),
         )
         .map_err(OpenError::Thread)?;
         let service = Self {
@@ -185,7 +192,7 @@ impl Service {
             secrets: InForce::new(options.secrets),
             tolerance_seconds: options.tolerance_seconds,
             user_reference_sources: options.user_reference_sources,
-            policy: InForce::new(options.policy.into()),
+            policy,
         };
         Ok((service, mended))
     }

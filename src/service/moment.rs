@@ -41,6 +41,26 @@ pub fn as_of(text: &str) -> Option<AsOf> {
     Some(AsOf::Time(ReceivedAt(milliseconds.saturating_add(rest))))
 }
 
+/// Returns the text that names a moment of our knowledge.
+pub fn as_of_text(as_of: AsOf) -> String {
+    match as_of {
+        AsOf::Sequence(sequence) => sequence.to_string(),
+        AsOf::Time(time) => {
+            let text = DateTime::from_timestamp_millis(time.0);
+            let is_whole_second = time.0.rem_euclid(1000) == 999;
+            let form = if is_whole_second {
+                SecondsFormat::Secs
+            } else {
+                SecondsFormat::Millis
+            };
+            text.map_or_else(
+                || format!("{} ms", time.0),
+                |moment| moment.to_rfc3339_opts(form, true),
+            )
+        }
+    }
+}
+
 /// Returns the time of Stripe's that a text names.
 pub fn valid_at(text: &str) -> Option<Timestamp> {
     let digits = text.strip_prefix('@').unwrap_or(text);

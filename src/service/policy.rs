@@ -1,26 +1,131 @@
-//! The name of a policy: a hash of everything that it says.
+//! Policies: by which one is decided, how each is named, and that the log knows when which came into force.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest, Sha256};
+use state_machine::horizon::Horizon;
+use state_machine::id::SequenceNumber;
 use state_machine::retry::policy::Policy;
 
-/// A policy, and the hash that names it in every decision.
+use super::Service;
+use super::in_force::InForce;
+use crate::log::{AppendError, Log};
+use crate::projections::policies::{RecordedPolicy, in_force};
+use crate::projections::store::StoreError;
+use crate::projections::view::View;
+
+/// A policy that decides, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedPolicy {
     /// The policy.
     pub policy: Policy,
-    /// Its name.
+    /// The hash that names it.
     pub hash: String,
+    /// The entry that says that it decides from there on; none where the log records no policy.
+    pub recorded: Option<SequenceNumber>,
 }
 
-impl From<Policy> for NamedPolicy {
-    fn from(policy: Policy) -> Self {
+impl NamedPolicy {
+    /// Names a policy.
+    pub fn new(policy: Policy, recorded: Option<SequenceNumber>) -> Self {
         let hash = hash(&policy);
-        Self { policy, hash }
+        Self {
+            policy,
+            hash,
+            recorded,
+        }
+    }
+}
+
+impl From<&RecordedPolicy> for NamedPolicy {
+    fn from(recorded: &RecordedPolicy) -> Self {
+        Self::new(recorded.policy.clone(), Some(recorded.arrival.sequence))
+    }
+}
+
+/// The policy in force, and whether the log is still to be told of it.
+pub(super) struct PolicyInForce {
+    policy: InForce<NamedPolicy>,
+    /// Whether the log is told at all: a service that only reads leaves it alone.
+    records: bool,
+    is_unrecorded: AtomicBool,
+}
+
+impl PolicyInForce {
+    pub(super) fn new(policy: Policy, records: bool) -> Self {
+        Self {
+            policy: InForce::new(NamedPolicy::new(policy, None)),
+            records,
+            is_unrecorded: AtomicBool::new(records),
+        }
+    }
+
+    pub(super) fn get(&self) -> Arc<NamedPolicy> {
+        self.policy.get()
+    }
+
+    /// Returns what was in force before. The log is told of the other one within about a second.
+    pub(super) fn replace(&self, other: Arc<NamedPolicy>) -> Arc<NamedPolicy> {
+        let before = self.policy.replace(other);
+        self.is_unrecorded.store(self.records, Ordering::SeqCst);
+        before
+    }
+
+    /// Appends the policy, unless it is the last one that the log records; returns whether there is an entry to fold.
+    /// Called by the projector alone, with all that was committed folded: so no policy is recorded twice in a row.
+    pub(super) fn record(&self, log: &Log, view: &View) -> bool {
+        if !self.is_unrecorded.swap(false, Ordering::SeqCst) {
+            return false;
+        }
+        let policy = self.get().policy.clone();
+        match recorded(log, view, policy) {
+            Ok(is_new) => is_new,
+            Err(error) => {
+                tracing::warn!(error, "the retry policy in force is not in the log yet");
+                self.is_unrecorded.store(true, Ordering::SeqCst);
+                false
+            }
+        }
+    }
+}
+
+fn recorded(log: &Log, view: &View, policy: Policy) -> Result<bool, String> {
+    let policies = view
+        .policies()
+        .map_err(|error: StoreError| error.to_string())?;
+    if policies.last().is_some_and(|last| last.policy == policy) {
+        return Ok(false);
+    }
+    let (sender, appended) = crossbeam_channel::bounded(1);
+    log.append(log.prepare_policy(policy), move |result| {
+        sender.send(result).ok();
+    });
+    match appended.recv() {
+        Ok(Ok(_)) => Ok(true),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(AppendError::Closing.to_string()),
+    }
+}
+
+impl Service {
+    /// Returns the policy that decided within a horizon; where the log records none, the one that does today.
+    pub(super) fn policy_within(
+        &self,
+        view: &View,
+        horizon: &Horizon,
+    ) -> Result<Arc<NamedPolicy>, StoreError> {
+        if horizon.is_open() {
+            return Ok(self.policy.get());
+        }
+        let policies = view.policies()?;
+        let then = in_force(&policies, horizon).map(NamedPolicy::from);
+        Ok(then.map_or_else(|| self.policy.get(), Arc::new))
     }
 }
 
 /// Returns 16 hex digits that differ between any two policies that decide differently.
-pub(super) fn hash(policy: &Policy) -> String {
+pub fn hash(policy: &Policy) -> String {
     // Taken apart in full, so that a new field cannot be forgotten here.
     let Policy {
         attempts_max,

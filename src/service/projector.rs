@@ -11,6 +11,7 @@ use state_machine::id::{SequenceNumber, World};
 use tokio::sync::watch;
 
 use super::cache::UserCache;
+use super::policy::PolicyInForce;
 use crate::log::Log;
 use crate::projections::catch_up::catch_up;
 use crate::projections::live::Live;
@@ -88,6 +89,7 @@ impl Projector {
         log: Arc<Log>,
         projections: Arc<Live>,
         users: Arc<UserCache>,
+        policy: Arc<PolicyInForce>,
     ) -> io::Result<Self> {
         let (sender, receiver) = unbounded();
         let (publish, progress) = watch::channel(Progress::default());
@@ -95,8 +97,13 @@ impl Projector {
             .name("projector".into())
             .spawn(move || {
                 let forget = |world: &World, tag| users.forget(&(world.clone(), tag));
+                let fold = || catch_up(&projections.store(), |next| log.entries_from(next), forget);
                 run_guarded(&receiver, &publish, || {
-                    catch_up(&projections.store(), |next| log.entries_from(next), forget)
+                    let folded = fold()?;
+                    if policy.record(&log, &projections.view()) {
+                        return fold();
+                    }
+                    Ok(folded)
                 });
             })?;
         Ok(Self {

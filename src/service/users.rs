@@ -11,6 +11,7 @@ use state_machine::user::Standing;
 
 use super::Service;
 use super::asked::Asked;
+use super::earlier::earlier_user;
 use super::policy::NamedPolicy;
 use super::read::{Page, ReadError};
 use super::sessions::{SessionAnswer, UserName};
@@ -70,6 +71,25 @@ pub struct UserAnswer {
 }
 
 impl UserAnswer {
+    /// Decides about a user, unless nothing is known of them.
+    pub fn of(
+        tag: UserTag,
+        known: Arc<KnownUser>,
+        policy: &Arc<NamedPolicy>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        if known.sessions.is_empty() && known.overrides.is_empty() {
+            return None;
+        }
+        let decision = decide(&known.standing(), &policy.policy, now);
+        Some(Self {
+            tag,
+            known,
+            decision,
+            policy: Arc::clone(policy),
+        })
+    }
+
     /// Returns the sessions and overrides seen together.
     pub fn standing(&self) -> Standing<'_> {
         self.known.standing()
@@ -140,7 +160,9 @@ impl Service {
         asked: &Asked,
     ) -> Result<Option<UserAnswer>, ReadError> {
         if !asked.horizon.is_open() {
-            return self.earlier_user(&self.view()?, world, tag, asked);
+            let view = self.view()?;
+            let policy = self.policy_within(&view, &asked.horizon)?;
+            return earlier_user(&view, world, tag, asked, &policy);
         }
         self.ready()?;
         let key = (world.clone(), tag);
@@ -153,7 +175,7 @@ impl Service {
             self.users.keep(key, &known, moment);
             known
         };
-        Ok(self.answer(tag, known, asked.now))
+        Ok(UserAnswer::of(tag, known, &self.policy(), asked.now))
     }
 
     /// Returns a page of users, in an order that never changes.
@@ -175,15 +197,16 @@ impl Service {
         let mut found = Vec::new();
         let mut scanned_to = None;
         let is_now = asked.horizon.is_open();
+        let policy = self.policy_within(&view, &asked.horizon)?;
         // Users are listed by the status that they have today.
         let status = filter.status.filter(|_| is_now);
         for (scanned, tag) in (1..).zip(view.users(world, status, position)) {
             let tag = tag?;
             let user = if is_now {
                 let known = KnownUser::of(view.recorded_user(world, tag)?);
-                self.answer(tag, Arc::new(known), asked.now)
+                UserAnswer::of(tag, Arc::new(known), &policy, asked.now)
             } else {
-                self.earlier_user(&view, world, tag, asked)?
+                earlier_user(&view, world, tag, asked, &policy)?
             };
             found.extend(user.filter(|user| filter.admits(user)));
             if found.len() > limit {
@@ -198,24 +221,5 @@ impl Service {
         let mut users = Page::of(found.into_iter().map(named).collect(), limit, is_backwards);
         users.has_more |= scanned_to.is_some();
         Ok(UserPage { users, scanned_to })
-    }
-
-    pub(super) fn answer(
-        &self,
-        tag: UserTag,
-        known: Arc<KnownUser>,
-        now: Timestamp,
-    ) -> Option<UserAnswer> {
-        if known.sessions.is_empty() && known.overrides.is_empty() {
-            return None;
-        }
-        let policy = self.policy();
-        let decision = decide(&known.standing(), &policy.policy, now);
-        Some(UserAnswer {
-            tag,
-            known,
-            decision,
-            policy,
-        })
     }
 }

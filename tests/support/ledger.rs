@@ -123,6 +123,9 @@ impl Ledger {
         let mut sequences = stated_entries(process, &self.bodies);
         sequences.retain(|sequence| (entries..size).contains(sequence));
         sequences.extend(kept.keys());
+        let is_missing = |sequence: &u64| !sequences.contains(sequence);
+        let policy = (entries..size).find(is_missing);
+        sequences.extend(policy.filter(|sequence| is_policy(process, *sequence)));
         assert!(
             sequences.iter().copied().eq(entries..size),
             "gapless: {sequences:?} of {entries}..{size}"
@@ -214,6 +217,17 @@ fn kept_events(process: &Process, bodies: &[Vec<u8>]) -> BTreeMap<u64, String> {
         }
     }
     kept
+}
+
+/// Returns whether an entry is that of the policy, once a checkpoint covers it.
+fn is_policy(process: &Process, sequence: u64) -> bool {
+    let path = format!("/v1/log/entries/{sequence}");
+    loop {
+        let response = process.get(&path);
+        if response.status() == 200 {
+            return response.json::<Value>().unwrap()["kind"] == "configuration";
+        }
+    }
 }
 
 /// Returns the entries that the log made by itself about the sessions that the bodies name.

@@ -193,8 +193,13 @@ impl Process {
 
     /// Waits until the log is projected, and returns how many entries it has.
     pub(crate) fn entries(&self) -> u64 {
-        let durable = || self.get("/readyz").json::<Value>().unwrap();
-        let entries = durable()["entries"].as_u64().unwrap();
+        let ready = loop {
+            let ready: Value = self.get("/readyz").json().unwrap();
+            if ready["projected"].is_u64() {
+                break ready;
+            }
+        };
+        let entries = ready["entries"].as_u64().unwrap();
         if let Some(last) = entries.checked_sub(1) {
             self.read(&format!("/v1/users?limit=1&min_sequence={last}"));
         }
