@@ -1,4 +1,5 @@
-//! `GET /v1/users/{id}`, as a ratio to a bare actix handler that returns the same bytes: `cargo bench --bench read`.
+//! `GET /v1/users/{id}`, as a ratio to a bare actix handler that returns the same bytes, and the same as of an earlier
+//! entry, as a ratio to one without: `cargo bench --bench read`.
 #![expect(clippy::print_stdout, reason = "output is its purpose")]
 
 mod support;
@@ -10,9 +11,9 @@ use avow::cli::simulation::scenario::Delivery;
 use avow::cli::simulation::scenarios::SCENARIOS;
 use avow::stripe::secret::Secret;
 use avow::stripe::signature::sign;
-use support::CONNECTIONS;
 use support::load::send;
 use support::server::{SECRET, Server};
+use support::{CONNECTIONS, Side};
 
 const USERS: u64 = 2_000;
 /// How many requests a slice has, for each connection count.
@@ -73,6 +74,25 @@ fn main() {
                 .collect()
         });
     }
+
+    let size = reqwest::blocking::get(format!("http://{}/readyz", avow.address));
+    let ready: serde_json::Value = size.unwrap().json().unwrap();
+    let as_of = ready["entries"].as_u64().unwrap() - 1;
+    println!(
+        "\nas of entry {as_of} (under `avow`), against the same without (under `bare`): at least 0.2"
+    );
+    support::head();
+    for (connections, count) in CONNECTIONS.into_iter().zip(REQUESTS) {
+        support::compare(connections, avow.address, avow.address, |side| {
+            let horizon = match side {
+                Side::Ceiling => String::new(),
+                Side::Subject => format!("&as_of={as_of}"),
+            };
+            (0..count)
+                .map(|at| get_with(&users[at * 7 % users.len()].reference, &horizon))
+                .collect()
+        });
+    }
 }
 
 fn path(user: &str) -> String {
@@ -80,7 +100,12 @@ fn path(user: &str) -> String {
 }
 
 fn get(user: &str) -> Vec<u8> {
-    format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", path(user)).into_bytes()
+    get_with(user, "")
+}
+
+fn get_with(user: &str, more: &str) -> Vec<u8> {
+    let path = path(user);
+    format!("GET {path}{more} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
 fn post(body: &str, signature: &str) -> Vec<u8> {

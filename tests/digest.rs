@@ -234,5 +234,5 @@ fn avow_digest_prints_what_the_server_says_and_names_a_server_that_holds_the_dat
     process.stop();
     let (code, told, _) = run_on(directory.path(), &["digest"]);
     assert_eq!(code, Some(0));
-    assert_eq!(told, format!("1 {}\n", served["digest"].as_str().unwrap()));
+    assert_eq!(told, format!("2 {}\n", served["digest"].as_str().unwrap()));
 }

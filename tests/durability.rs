@@ -235,7 +235,7 @@ fn without_space_for_another_segment_deliveries_are_shed_until_there_is_some() {
     let trace = Trace::in_directory(directory.path());
     // Before the second segment is allocated, the journal writes to the first alone.
     let fault = "fallocate:error=ENOSPC:when=1";
-    let next = data.join(format!("log/journal/{:020}.segment.new", 20));
+    let next = data.join(format!("log/journal/{:020}.segment.new", 21));
     let process =
         Process::of(trace.of(&serve(&data), Some(&next), "fallocate", Some(fault))).unwrap();
     let mut ledger = Ledger::default();

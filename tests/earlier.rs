@@ -548,6 +548,32 @@ fn a_name_that_was_erased_since_is_redacted_at_every_time() {
 }
 
 #[test]
+fn a_hold_is_told_from_its_entry_until_its_release() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    told_to(&server);
+    let words = json!({ "actor": "an operator", "reason": "a test" });
+    for verb in ["hold", "release"] {
+        assert_eq!(server.state("vs_1", verb, &words).status(), 200);
+    }
+
+    for (as_of, hold, sequence) in [(3, Value::Null, 2), (4, json!(4), 4), (5, Value::Null, 5)] {
+        let session = server.read(&format!("/v1/sessions/vs_1?as_of={as_of}"));
+        assert_eq!(
+            (&session["hold"], &session["sequence"]),
+            (&hold, &json!(sequence)),
+            "{as_of}"
+        );
+    }
+    let valid_at = avow::system::now_seconds().0 - 500;
+    let session = server.read(&format!("/v1/sessions/vs_1?valid_at={valid_at}"));
+    assert_eq!(
+        (&session["hold"], &session["sequence"]),
+        (&Value::Null, &json!(2))
+    );
+}
+
+#[test]
 fn a_page_of_an_earlier_time_is_bounded_and_says_where_it_stopped() {
     let directory = in_memory();
     let service = open(directory.path());

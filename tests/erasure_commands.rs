@@ -111,15 +111,15 @@ fn every_session_of_a_user_is_held_released_and_erased() {
         assert_eq!(
             state("hold"),
             [
-                json!(["vs_1", null, "held", 4]),
-                json!(["vs_2", null, "held", 5])
+                json!(["vs_1", null, "held", 5]),
+                json!(["vs_2", null, "held", 6])
             ]
         );
         assert_eq!(
             state("erase"),
             [
-                json!(["vs_1", null, "waiting", 6]),
-                json!(["vs_2", null, "waiting", 7])
+                json!(["vs_1", null, "waiting", 7]),
+                json!(["vs_2", null, "waiting", 8])
             ]
         );
         assert_eq!(state("release")[0][2], "released");
@@ -128,8 +128,8 @@ fn every_session_of_a_user_is_held_released_and_erased() {
         assert_eq!(
             erased,
             [
-                json!(["vs_1", null, "done", 6]),
-                json!(["vs_2", null, "done", 7])
+                json!(["vs_1", null, "done", 7]),
+                json!(["vs_2", null, "done", 8])
             ]
         );
         let bob = avow(&["erase", "--session", "vs_3"], at);
@@ -159,11 +159,11 @@ fn the_body_of_an_entry_is_erased_on_the_data_directory() {
     let data = data();
     let at = At::Directory(data.path());
 
-    let first = answers(&avow(&["erase", "--entry", "3", "--json"], at));
-    let again = answers(&avow(&["erase", "--entry", "3", "--json"], at));
+    let first = answers(&avow(&["erase", "--entry", "4", "--json"], at));
+    let again = answers(&avow(&["erase", "--entry", "4", "--json"], at));
     let of_session = avow(&["erase", "--entry", "0"], at);
 
-    assert_eq!(summary(&first), [json!([null, 3, "done", 4])]);
+    assert_eq!(summary(&first), [json!([null, 4, "done", 5])]);
     assert_eq!(
         (&first[0]["report"]["payloads"], &again[0]["duplicate"]),
         (&json!(1), &json!(true))

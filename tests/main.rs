@@ -27,6 +27,7 @@ mod erasure_fold;
 mod erasure_memory;
 mod erasure_restored;
 mod erasure_steps;
+mod explained;
 mod export;
 mod foreign_verifiers;
 mod generations;

@@ -71,7 +71,7 @@ fn append(log: &Log, seconds: i64, event: &Value) {
 }
 
 /// A log that tells of two users, and ends with an erasure.
-fn lifecycle() -> (Home, String) {
+pub(crate) fn lifecycle() -> (Home, String) {
     let mut home = Home::new();
     home.options.clock = || ReceivedAt((NOW + 100) * 1000);
     let log = home.open();

@@ -27,10 +27,27 @@ pub(crate) fn row(
     subject: SocketAddr,
     mut requests: impl FnMut() -> Vec<Vec<u8>>,
 ) {
+    compare(connections, ceiling, subject, |_| requests());
+}
+
+/// Which of the two is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Ceiling,
+    Subject,
+}
+
+/// Measures as [`row`] does, with requests of each side's own.
+pub(crate) fn compare(
+    connections: usize,
+    ceiling: SocketAddr,
+    subject: SocketAddr,
+    mut requests: impl FnMut(Side) -> Vec<Vec<u8>>,
+) {
     let (mut ceilings, mut subjects) = (Vec::new(), Vec::new());
     for _ in 0..SLICES {
-        ceilings.push(send(ceiling, connections, requests()));
-        subjects.push(send(subject, connections, requests()));
+        ceilings.push(send(ceiling, connections, requests(Side::Ceiling)));
+        subjects.push(send(subject, connections, requests(Side::Subject)));
     }
     let (bare, own) = (Medians::of(&ceilings), Medians::of(&subjects));
     println!(

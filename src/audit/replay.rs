@@ -90,7 +90,7 @@ pub fn replay(
     let chosen = chosen_sessions(source, question)?;
     let mut sessions: BTreeMap<SessionName, ReplayedSession> = BTreeMap::new();
     let mut overrides: BTreeMap<(World, UserTag), Vec<Override>> = BTreeMap::new();
-    each_known(source, question, |leaf| {
+    each_within(source, &question.horizon, |leaf| {
         let name = session_of(&leaf.fact).filter(|name| chosen.contains(name));
         let is_told = match &question.selection {
             Selection::Session(_) => name.is_some(),
@@ -133,7 +133,7 @@ fn chosen_sessions(
     question: &Question,
 ) -> Result<BTreeSet<SessionName>, ReplayError> {
     let mut chosen = BTreeSet::new();
-    each_known(source, question, |leaf| {
+    each_within(source, &question.horizon, |leaf| {
         let name = session_of(&leaf.fact).filter(|(_, id)| match &question.selection {
             Selection::Session(session) => id == session,
             Selection::User(tag) => user_of(&leaf.fact) == Some(*tag),
@@ -145,13 +145,12 @@ fn chosen_sessions(
     Ok(chosen)
 }
 
-/// Calls `take` with each entry within the horizon.
-fn each_known(
+/// Calls `take` with each entry within a horizon.
+pub(super) fn each_within(
     source: &Source,
-    question: &Question,
+    horizon: &Horizon,
     mut take: impl FnMut(&Leaf) -> Result<(), ReplayError>,
 ) -> Result<(), ReplayError> {
-    let horizon = &question.horizon;
     for chunk in source.chunks(false) {
         let chunk = chunk?;
         for (sequence, entry) in (chunk.first..).zip(&chunk.entries) {
@@ -171,7 +170,7 @@ fn each_known(
 }
 
 /// Returns the user whom an event names.
-fn user_of(fact: &Fact) -> Option<UserTag> {
+pub(super) fn user_of(fact: &Fact) -> Option<UserTag> {
     match fact {
         Fact::Event(fact) => fact.event.user,
         Fact::Conflict(_)
@@ -186,7 +185,7 @@ fn user_of(fact: &Fact) -> Option<UserTag> {
 }
 
 /// Returns the session that an entry belongs to.
-fn session_of(fact: &Fact) -> Option<SessionName> {
+pub(super) fn session_of(fact: &Fact) -> Option<SessionName> {
     let subject = match fact {
         Fact::Event(fact) | Fact::Conflict(fact) => {
             return Some((fact.world.clone(), fact.session.clone()));

@@ -113,6 +113,13 @@ impl<'step> StepRow<'step> {
     }
 }
 
+impl StepRow<'_> {
+    /// Returns the name of the entry's kind.
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind
+    }
+}
+
 impl TransitionRow {
     fn of(transition: &Transition) -> Self {
         Self {

@@ -9,16 +9,21 @@ mod backup;
 mod config;
 mod custody;
 mod demo;
+mod diff;
 mod digest;
 mod doctor;
 mod expiry;
+mod explain;
+mod explained_text;
 mod export;
 mod horizon;
 mod import;
 mod keys;
 mod man;
+mod named_user;
 mod opened;
 mod output;
+mod policy_file;
 mod progress;
 mod reload;
 mod reloaded;
@@ -33,7 +38,9 @@ pub mod simulation;
 mod sources;
 mod status;
 mod tokens;
+mod told;
 mod trace;
+mod what_if;
 mod witness;
 
 /// Turn Stripe Identity webhooks into an answer that a company can act on and prove
@@ -68,6 +75,8 @@ enum Command {
     Restore(Box<restore::Arguments>),
     Audit(audit::Arguments),
     Replay(replay::Arguments),
+    Explain(explain::Arguments),
+    Diff(diff::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
     Witness(witness::Arguments),
@@ -128,6 +137,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Restore(arguments) => restore::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Witness(arguments) => witness::run(&arguments),

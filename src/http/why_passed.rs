@@ -45,10 +45,12 @@ pub(super) fn why_passed(why: &WhyPassed) -> Value {
         }
         WhyPassed::CooldownOver { last_at, seconds } => {
             let over = last_at.plus_seconds(i64::from(*seconds));
-            let meaning = format!(
-                "{seconds} s after the last failure were over at {}",
-                moment(over)
-            );
+            let meaning = if *seconds == 0 {
+                "the policy asks for no wait".to_owned()
+            } else {
+                let over = moment(over);
+                format!("{seconds} s after the last failure were over at {over}")
+            };
             let json = json!({ "last_at": last_at.0, "seconds": seconds });
             ("cooldown_over", json, meaning)
         }

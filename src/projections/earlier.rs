@@ -12,6 +12,15 @@ use super::stored::DamagedRecord;
 use super::view::{Items, Position, SessionFilter, View};
 
 impl View {
+    /// Returns every user of every world.
+    pub fn everyone(&self) -> Items<'_, (World, UserTag)> {
+        let rows = self.rows(&self.projections.users, &[], None, None);
+        Box::new(rows.map(|row| {
+            let (key, _) = row?;
+            self.noting_damage(key::user_of(&key))
+        }))
+    }
+
     /// Returns what was ever recorded of a user: every session that has named them, whomever it belongs to today.
     pub fn ever_recorded_user(
         &self,

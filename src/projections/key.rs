@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use state_machine::id::{SessionId, UserTag, World};
+use state_machine::id::{AccountId, SessionId, UserTag, World};
 use state_machine::time::Timestamp;
 use state_machine::transition::StateName;
 
@@ -44,6 +44,23 @@ pub(super) fn end_of(prefix: &[u8]) -> Bound<Vec<u8>> {
         }
     }
     Bound::Unbounded
+}
+
+/// Returns the user of a key.
+pub(super) fn user_of(key: &[u8]) -> Result<(World, UserTag), DamagedRecord> {
+    let (livemode, key) = key.split_first().ok_or(DamagedRecord::Key)?;
+    let (length, key) = key.split_first().ok_or(DamagedRecord::Key)?;
+    let (account, tag) = key
+        .split_at_checked(usize::from(*length))
+        .ok_or(DamagedRecord::Key)?;
+    let account = str::from_utf8(account).map_err(|_| DamagedRecord::Key)?;
+    let account = match account {
+        "" => None,
+        account => Some(AccountId::parse(account)?),
+    };
+    let tag = tag.try_into().map_err(|_| DamagedRecord::Key)?;
+    let livemode = *livemode == 1;
+    Ok((World { livemode, account }, UserTag(tag)))
 }
 
 /// Appends a text of at most 255 bytes with its length before it, so that none is a prefix of another.

@@ -66,7 +66,7 @@ pub(super) fn damaged(sequence: SequenceNumber) -> ListedAnomaly {
 
 impl SessionRecord {
     /// Takes in an entry that concerns this session; one that is there already changes nothing.
-    pub(super) fn take_in(&mut self, leaf: &Leaf) {
+    pub fn take_in(&mut self, leaf: &Leaf) {
         let arrival = leaf.arrival();
         match &leaf.fact {
             Fact::Event(fact) => match fact.form {

@@ -42,6 +42,28 @@ impl Asked {
         }
     }
 
+    /// Returns the times of a question that is asked `now` of a log of that size. It decides at the time that it is
+    /// about: `valid_at`, else `as_of`, which for an entry is when that was received.
+    pub fn of(
+        horizon: Horizon,
+        now: ReceivedAt,
+        size: u64,
+        received_at: impl FnOnce(SequenceNumber) -> Result<Option<ReceivedAt>, log::ReadError>,
+    ) -> Result<Self, HorizonError> {
+        let as_of = match horizon.as_of {
+            None => now,
+            Some(AsOf::Time(time)) if time.second() > now.second() => {
+                return Err(HorizonError::InTheFuture);
+            }
+            Some(AsOf::Time(time)) => time,
+            Some(AsOf::Sequence(sequence)) => {
+                received_at(sequence)?.ok_or(HorizonError::BeyondEnd { size })?
+            }
+        };
+        let now = horizon.valid_at.unwrap_or(as_of.second());
+        Ok(Self { horizon, now })
+    }
+
     /// Returns the entry up to which the log has to be folded before this can be answered.
     pub fn needs(&self) -> Option<SequenceNumber> {
         match self.horizon.as_of? {
@@ -52,25 +74,12 @@ impl Asked {
 }
 
 impl Service {
-    /// Returns the times of a question that is asked now. It decides at the time that it is about: `valid_at`, else
-    /// `as_of`, which for an entry is when that was received.
+    /// Returns the times of a question that is asked now.
     pub fn asked(&self, horizon: Horizon, now: ReceivedAt) -> Result<Asked, HorizonError> {
-        let as_of = match horizon.as_of {
-            None => now,
-            Some(AsOf::Time(time)) if time.second() > now.second() => {
-                return Err(HorizonError::InTheFuture);
-            }
-            Some(AsOf::Time(time)) => time,
-            Some(AsOf::Sequence(sequence)) => {
-                let size = self.log.size();
-                let entry = self.log.entry(sequence)?;
-                entry
-                    .ok_or(HorizonError::BeyondEnd { size })?
-                    .leaf
-                    .received_at
-            }
-        };
-        let now = horizon.valid_at.unwrap_or(as_of.second());
-        Ok(Asked { horizon, now })
+        let size = self.log.size();
+        Asked::of(horizon, now, size, |sequence| {
+            let entry = self.log.entry(sequence)?;
+            Ok(entry.map(|entry| entry.leaf.received_at))
+        })
     }
 }

@@ -4,8 +4,10 @@ use state_machine::anomaly::Anomaly;
 use state_machine::attempt::{Attempt, Decline, Outcome};
 use state_machine::id::{ErrorCode, SequenceNumber};
 use state_machine::session::{Redaction, Session};
+use state_machine::user::Standing;
 
 use super::moment::moment;
+use super::users::UserAnswer;
 use crate::log::Custody;
 
 /// What something changed of a session or a user, in words.
@@ -46,6 +48,44 @@ pub fn session_facts(session: &Session, custody: Custody) -> SessionFacts {
         ("hold", entry(custody.hold)),
         ("erasure", entry(custody.erasure)),
         ("erased", entry(custody.done)),
+    ]
+}
+
+/// What is told of a user, by name.
+pub type UserFacts = [(&'static str, String); 8];
+
+/// Returns what is told of a user, or of nobody.
+pub fn user_facts(user: Option<&UserAnswer>) -> UserFacts {
+    let standing = user.map(UserAnswer::standing);
+    let of = |tell: &dyn Fn(&UserAnswer) -> String| text(user.map(tell));
+    let since = standing.as_ref().and_then(Standing::since);
+    [
+        (
+            "status",
+            of(&|user| user.standing().status().as_str().to_owned()),
+        ),
+        ("since", text(since.map(moment))),
+        (
+            "session",
+            text((standing.as_ref().and_then(Standing::current)).map(|(id, _)| id.to_string())),
+        ),
+        (
+            "attempts",
+            of(&|user| user.standing().attempts_total().to_string()),
+        ),
+        (
+            "reversed",
+            of(&|user| user.standing().is_reversed().to_string()),
+        ),
+        (
+            "overrides",
+            of(&|user| user.known.overrides.len().to_string()),
+        ),
+        (
+            "decision",
+            of(&|user| user.decision.outcome.as_str().to_owned()),
+        ),
+        ("policy", of(&|user| user.policy.hash.clone())),
     ]
 }
 
