@@ -14,7 +14,7 @@ use crate::support::tools::is_present;
 
 const DASHBOARD: &str = include_str!("../docs/grafana/avow.json");
 const ALERTS: &str = include_str!("../docs/alerts.yml");
-const DOCUMENTED: &str = include_str!("../docs/observing.md");
+const DOCUMENTED: &str = include_str!("../docs/watching.md");
 
 /// Returns the documented metrics, which tests/metrics.rs holds against a real scrape.
 fn documented() -> BTreeSet<&'static str> {

@@ -8,7 +8,7 @@ use tempfile::tempdir;
 use crate::support::delivery::{Delivery, event, with_report};
 use crate::support::server::Server;
 
-const DOCUMENTED: &str = include_str!("../docs/observing.md");
+const DOCUMENTED: &str = include_str!("../docs/watching.md");
 
 /// The samples of a scrape, by their names and labels.
 fn scrape(server: &Server) -> BTreeMap<String, String> {

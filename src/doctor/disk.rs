@@ -25,7 +25,7 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Findings) {
             "{free}, less than `log.disk_free_bytes_min` with {} MiB: deliveries are answered 503 until there is more",
             min / MIB
         );
-        let command = if ballast > 0 && space.free_bytes.saturating_add(ballast) >= min {
+        let command = if ballast_suffices(space.free_bytes, min, ballast) {
             format!("rm {}", patient.path("log/ballast"))
         } else {
             format!(
@@ -62,4 +62,31 @@ fn mount_of(patient: &Patient<'_>) -> String {
     let parent = patient.data_dir.parent();
     let directory = parent.unwrap_or(&patient.data_dir);
     directory.display().to_string()
+}
+
+/// Tells whether there is enough space without the ballast.
+fn ballast_suffices(free: u64, min: u64, ballast: u64) -> bool {
+    ballast > 0 && free.saturating_add(ballast) >= min
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ballast_is_given_up_only_where_that_is_enough() {
+        let rows = [
+            (90, 100, 10, true),
+            (90, 100, 9, false),
+            (90, 100, 0, false),
+            (u64::MAX, u64::MAX, 1, true),
+        ];
+        for (free, min, ballast, suffices) in rows {
+            assert_eq!(
+                ballast_suffices(free, min, ballast),
+                suffices,
+                "{free} {min} {ballast}"
+            );
+        }
+    }
 }

@@ -161,7 +161,7 @@ pub fn serve(
         App::new()
             .app_data(Data::clone(&shared))
             .wrap(from_fn(identify))
-            .wrap(from_fn(metrics::observe))
+            .wrap(from_fn(metrics::measure))
             .configure(routes::configure)
     };
     listening::run(app, options, listener)

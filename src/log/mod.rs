@@ -40,7 +40,7 @@ mod key_ring;
 pub mod keys;
 pub mod leaf;
 mod lock;
-pub mod observations;
+pub mod measures;
 mod open_error;
 mod options;
 mod override_fact;
@@ -82,7 +82,7 @@ use journal::Journal;
 use key_ring::KeyRing;
 use keys::{LogKeys, MasterKey};
 use lock::{Lock, lock};
-use observations::Observations;
+use measures::Measures;
 pub use open_error::{MissingEntries, OpenError, Repair, Repairs};
 pub use options::{JournalRetention, Options, Random, RandomError};
 pub use overriding::{IdempotencyKey, WantedOverride};
@@ -157,7 +157,7 @@ impl Log {
             survey.end,
         )?;
         let disk_space = DiskSpace::watch(directory, options.disk_free_bytes_min)?;
-        let observations = Observations::new(options.stopwatch);
+        let measures = Measures::new(options.stopwatch);
         let shared = Arc::new(Shared {
             log_keys,
             keys: KeyRing::new(vault),
@@ -170,7 +170,7 @@ impl Log {
             tree,
             indexed: AtomicU64::new(survey.end.next),
             stop: Stop::default(),
-            observations,
+            measures,
             disk_full: AtomicBool::new(false),
             repaired_reads: AtomicU64::new(0),
             journal_reader: Mutex::new(None),

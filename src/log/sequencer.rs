@@ -102,7 +102,7 @@ impl Sequencer {
             );
         }
         let shared = Arc::clone(&self.shared);
-        shared.observations.commit(|| self.commit(requests));
+        shared.measures.commit(|| self.commit(requests));
     }
 
     fn commit(&mut self, requests: Vec<Request>) {
@@ -205,7 +205,7 @@ impl Sequencer {
         if draft.is_empty() {
             return Ok(());
         }
-        let written = self.shared.observations.write(draft.entries(), || {
+        let written = self.shared.measures.write(draft.entries(), || {
             self.journal
                 .append(draft.bytes(), draft.next(), draft.link())
         });

@@ -10,7 +10,7 @@ use super::index::Index;
 use super::journal::JournalReader;
 use super::key_ring::KeyRing;
 use super::keys::LogKeys;
-use super::observations::Observations;
+use super::measures::Measures;
 use super::stop::Stop;
 use super::store::Store;
 use super::tail::Tail;
@@ -30,7 +30,7 @@ pub(super) struct Shared {
     /// How many entries the index covers.
     pub(super) indexed: AtomicU64,
     pub(super) stop: Stop,
-    pub(super) observations: Observations,
+    pub(super) measures: Measures,
     pub(super) disk_full: AtomicBool,
     /// How many reads the journal answered because sled could not.
     pub(super) repaired_reads: AtomicU64,

@@ -15,13 +15,13 @@ pub mod explanation;
 pub mod export;
 mod in_force;
 pub mod moment;
-pub mod observed;
 pub mod overrides;
 pub mod policy;
 pub mod projector;
 pub mod read;
 pub mod sessions;
 pub mod users;
+pub mod watching;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -100,7 +100,7 @@ impl Metrics {
 
     fn registered(mut self, service: &Service) -> Self {
         let (deliveries, decisions) = (self.deliveries.clone(), self.decisions.clone());
-        let (requests, log) = (self.requests.clone(), service.log().observations().clone());
+        let (requests, log) = (self.requests.clone(), service.log().measures().clone());
         let registry = &mut self.registry;
         registry.register(
             "avow_deliveries",
@@ -178,7 +178,7 @@ impl Metrics {
 }
 
 /// Measures each request.
-pub(super) async fn observe(
+pub(super) async fn measure(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {

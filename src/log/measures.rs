@@ -1,4 +1,4 @@
-//! Observations: what the log measures of its own work, for whoever watches it. They change nothing.
+//! Measures: what the log measures of its own work, for whoever watches it. They change nothing.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ const ENTRIES: (f64, f64, u16) = (1.0, 2.0, 13);
 
 /// What the log measures. A clone shares the counts.
 #[derive(Debug, Clone)]
-pub struct Observations {
+pub struct Measures {
     stopwatch: Option<fn() -> Instant>,
     /// How many entries a commit made durable.
     pub group_entries: Histogram,
@@ -23,7 +23,7 @@ pub struct Observations {
     pub sync_seconds: Histogram,
 }
 
-impl Observations {
+impl Measures {
     pub(super) fn new(stopwatch: Option<fn() -> Instant>) -> Self {
         let histogram =
             |(start, factor, length)| Histogram::new(exponential_buckets(start, factor, length));
@@ -58,7 +58,7 @@ impl Observations {
 
 impl Log {
     /// Returns what the log measures.
-    pub fn observations(&self) -> &Observations {
-        &self.shared.observations
+    pub fn measures(&self) -> &Measures {
+        &self.shared.measures
     }
 }
