@@ -41,6 +41,7 @@ mod log_secrecy;
 mod log_tree;
 mod metrics;
 mod official_clients;
+mod open_telemetry;
 mod overload;
 mod overrides;
 mod paging;

@@ -36,6 +36,7 @@ mod signal;
 mod simulate;
 pub mod simulation;
 mod sources;
+mod spans;
 mod status;
 mod tokens;
 mod told;

@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let configuration = arguments.sources.with(Configuration::load)?;
-    trace::start(&configuration.settings.trace)?;
+    let _spans = trace::start(&configuration.settings.trace)?;
     let scheme = match configuration.certificate {
         Some(_) => "https",
         None => "http",

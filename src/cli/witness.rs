@@ -89,7 +89,7 @@ impl Serve {
             environment: &config::environment,
             command_line: &[],
         };
-        trace::start(&Settings::load(&sources)?.trace)?;
+        let _spans = trace::start(&Settings::load(&sources)?.trace)?;
         let witness = Witness::open(
             self.key.read()?,
             self.log.clone(),

@@ -11,7 +11,7 @@ use state_machine::retry::policy::ErrorClass;
 use super::declaration::{Accepts, Declaration, bytes, count, seconds};
 use super::error::ConfigurationError;
 use super::sources::Values;
-use super::value::{TraceFilter, TraceFormat};
+use super::value::{HttpUrl, TraceFilter, TraceFormat};
 use crate::access::address::Network;
 use crate::log::JournalRetention;
 use crate::stripe::user_reference::UserReferenceSource;
@@ -238,11 +238,16 @@ settings! {
         /// How long a witness may take to answer; no longer than `witness.submit_interval_seconds`.
         timeout_seconds: u64 = "5", seconds(1, 30);
     }
-    /// Diagnostics, on standard error.
+    /// Diagnostics, on standard error; and traces.
     trace: Trace = "trace." {
         /// How they are written: for people, or as one JSON object a line.
         format: TraceFormat = r#""human""#, Accepts::OneOf(&["human", "json"]);
         /// Which are written: `error`, `warn`, `info`, `debug` or `trace`, for all or for parts (`info,avow::http=debug`).
         filter: TraceFilter = r#""warn,avow=info""#, Accepts::Text("a level or a list of `target=level`, such as `info,avow::http=debug`");
+        /// Where spans of each delivery are sent: the base URL of an OpenTelemetry collector that takes OTLP over HTTP,
+        /// such as `http://127.0.0.1:4318`. They hold no personal data. Unset, nothing is sent and nothing measured.
+        otlp_endpoint: Option<HttpUrl> = "", Accepts::Text("a URL of the form `http://HOST[:PORT]` or `https://HOST[:PORT]`");
+        /// Of how many deliveries in a hundred.
+        otlp_sampled_percent: u32 = "100", count(1, 100, "percent");
     }
 }

@@ -162,3 +162,24 @@ impl FromValue for TraceFilter {
         EnvFilter::try_new(text).is_ok().then(|| Self(text.into()))
     }
 }
+
+/// The base of a server's URLs, without a slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpUrl(String);
+
+impl HttpUrl {
+    /// Returns the URL's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromValue for HttpUrl {
+    fn from_value(value: &Value) -> Option<Self> {
+        let text = value.as_str()?.trim_end_matches('/');
+        let url = reqwest::Url::parse(text).ok()?;
+        let is_ours = ["http", "https"].contains(&url.scheme());
+        let is_base = is_ours && url.has_host() && url.query().is_none();
+        is_base.then(|| Self(text.to_owned()))
+    }
+}

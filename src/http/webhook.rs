@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use actix_web::http::header::HeaderValue;
 use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use super::Shared;
 use super::body::body_of;
 use super::error::Error;
-use crate::service::{IngestError, Ingested};
+use crate::service::{IngestError, Ingested, spans};
 use crate::stripe::signature::Delivery;
 
 #[derive(Serialize)]
@@ -33,7 +34,24 @@ pub(super) async fn receive(
     payload: Payload,
     shared: Data<Shared>,
 ) -> Result<HttpResponse, Error> {
-    let body = body_of(payload, shared.options.body_bytes_max, &shared.options).await;
+    let span = spans::delivery();
+    let answer = take(request, payload, shared);
+    let answer = answer.instrument(span.clone()).await;
+    let status = match &answer {
+        Ok(answer) => answer.status(),
+        Err(error) => error.status_code(),
+    };
+    span.record("http.response.status_code", i64::from(status.as_u16()));
+    answer
+}
+
+async fn take(
+    request: HttpRequest,
+    payload: Payload,
+    shared: Data<Shared>,
+) -> Result<HttpResponse, Error> {
+    let body = body_of(payload, shared.options.body_bytes_max, &shared.options);
+    let body = body.instrument(spans::receive()).await;
     let body = body.inspect_err(|error| shared.metrics.refused(error))?;
     let (sender, answer) = oneshot::channel();
     let delivery = Delivery {

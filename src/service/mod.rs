@@ -20,6 +20,7 @@ pub mod policy;
 pub mod projector;
 pub mod read;
 pub mod sessions;
+pub mod spans;
 pub mod users;
 pub mod watching;
 
@@ -213,13 +214,18 @@ impl Service {
             Err(error) => return reply(Err(error)),
         };
         let projector = self.projector.handle();
+        let span = spans::Waiting::for_append();
         self.log.append(*prepared, move |appended| match appended {
-            Ok(appended) => projector.when_folded(appended.sequence, move |folded| {
-                reply(
-                    folded
-                        .map(|()| ingested(appended))
-                        .map_err(IngestError::from),
-                );
+            Ok(appended) => projector.when_folded(appended.sequence, {
+                let span = span.for_fold(appended.sequence);
+                move |folded| {
+                    span.end();
+                    reply(
+                        folded
+                            .map(|()| ingested(appended))
+                            .map_err(IngestError::from),
+                    );
+                }
             }),
             Err(error) => reply(Err(error.into())),
         });
@@ -227,7 +233,9 @@ impl Service {
 
     /// Does all that needs no sequence number, on the caller's thread.
     fn prepare(&self, delivery: Delivery<'_>) -> Result<Admitted, IngestError> {
-        let payload = authenticate(delivery, &self.secrets.get(), self.tolerance_seconds)?;
+        let payload = spans::authenticate()
+            .in_scope(|| authenticate(delivery, &self.secrets.get(), self.tolerance_seconds))?;
+        let _decoding = spans::decode().entered();
         Ok(match decode(&payload, &self.user_reference_sources) {
             Decoded::Event(event) => {
                 Admitted::Event(Box::new(self.log.prepare_event(&payload, *event)?))

@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let directory = tempfile::Builder::new().prefix("avow-demo-").tempdir()?;
     let secret = keys::webhook_secret()?;
     let configuration = configuration(arguments, directory.path(), &secret)?;
-    trace::start(&configuration.settings.trace)?;
+    let _spans = trace::start(&configuration.settings.trace)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
