@@ -42,6 +42,7 @@ mod log_tree;
 mod metrics;
 mod official_clients;
 mod open_telemetry;
+mod openapi;
 mod overload;
 mod overrides;
 mod paging;

@@ -86,7 +86,11 @@ fn status(arguments: &Arguments) -> anyhow::Result<Status> {
     let data_dir = settings.server.data_dir.clone();
     let data_dir = data_dir.ok_or(ConfigurationError::DataDirMissing)?;
     if Inspection::of(&data_dir.join("log")).is_in_use()? {
-        let url = format!("http://{}", settings.server.listen);
+        let scheme = match &settings.tls.certificate_file {
+            Some(_) => "https",
+            None => "http",
+        };
+        let url = format!("{scheme}://{}", settings.server.listen);
         return of_server(&url, &arguments.access.read(&url)?).context(
             "a server holds the data directory; say where it listens with `--server URL`",
         );

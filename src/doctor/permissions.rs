@@ -50,12 +50,14 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Findings) {
     let secrets = patient.settings.webhook.secrets_file.as_deref();
     // The master key's own file is looked at by the configuration, which refuses one that others can read.
     let tokens = patient.settings.tokens_file();
+    let certificate_key = patient.settings.tls.key_file.as_deref();
     for (file, what) in [
         (Some(vault.as_path()), "the wrapped keys of all payloads"),
         (
             tokens.as_deref(),
             "the hashes of the access tokens, and who may add one",
         ),
+        (certificate_key, "the key of the certificate"),
         (
             secrets,
             "the webhook secrets, with which events can be forged",

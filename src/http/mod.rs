@@ -16,6 +16,7 @@ mod health;
 pub mod limits;
 mod listening;
 mod metrics;
+pub mod openapi;
 pub mod overrides;
 mod parameters;
 pub mod policy;

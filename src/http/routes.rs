@@ -6,8 +6,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Responder, ResponseError, Ro
 
 use super::error::Error;
 use super::{
-    anomalies, custody, digest, entries, explanation, exports, gate, health, metrics, overrides,
-    sessions, tlog, users, webhook,
+    anomalies, custody, digest, entries, explanation, exports, gate, health, metrics, openapi,
+    overrides, sessions, tlog, users, webhook,
 };
 use crate::access::gate::Gate;
 use crate::access::scope::Scope;
@@ -61,6 +61,7 @@ pub fn routes() -> Vec<At> {
         get("/tile/entries/{place:.*}", Gate::Evidence, tlog::entries),
         get("/tile/{place:.*}", Gate::Evidence, tlog::tile),
         get("/metrics", Gate::Metrics, metrics::show),
+        get("/openapi.json", Gate::Open, openapi::show),
         get("/healthz", Gate::Open, health::alive),
         get("/readyz", Gate::Open, health::ready),
     ]
