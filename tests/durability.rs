@@ -180,7 +180,6 @@ fn a_write_or_a_sync_that_fails_stops_all_writing_and_loses_nothing_acknowledged
     let rows = [
         (SEGMENT,       "fdatasync", "EIO",    12),
         (SEGMENT,       "pwrite64",  "EIO",    12),
-        (SEGMENT,       "pwrite64",  "ENOSPC", 12),
         ("log/sled/db", "fsync",     "EIO",    2),
         ("log/head",    "fdatasync", "EIO",    2),
         ("log/head",    "pwrite64",  "ENOSPC", 2),
@@ -255,4 +254,32 @@ fn without_space_for_another_segment_deliveries_are_shed_until_there_is_some() {
     assert_eq!(resumed, []);
     drop(process);
     ledger.assert_known(&Process::start(&data));
+}
+
+#[test]
+fn a_write_that_finds_no_space_is_taken_back_and_the_next_one_stands() {
+    if !strace::is_present() {
+        return;
+    }
+    for error in ["ENOSPC", "EDQUOT"] {
+        let directory = tempdir().unwrap();
+        let data = directory.path().join("data");
+        let trace = Trace::in_directory(directory.path());
+        let fault = format!("pwrite64:error={error}:when=12");
+        let segment = data.join(SEGMENT);
+        let command = trace.of(&serve(&data), Some(&segment), "pwrite64", Some(&fault));
+        let process = Process::of(command).unwrap();
+        let mut ledger = Ledger::default();
+
+        let shed = ledger.deliver(&process, 1, bodies("a", 40), |_| {});
+        let resumed = ledger.deliver(&process, CONNECTIONS, bodies("b", 200), |_| {});
+
+        let full = Answer::Refused {
+            code: "disk_full".to_owned(),
+            retry_after: true,
+        };
+        assert_eq!((shed, resumed), (vec![full], vec![]), "{error}");
+        process.kill();
+        ledger.assert_known(&Process::start(&data));
+    }
 }

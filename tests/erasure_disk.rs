@@ -1,88 +1,17 @@
 //! The raw image of the file system beneath the log: nothing of an erased key lies in a block that no file names.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::fs;
+use std::path::Path;
 
 use avow::log::vault::file_system::in_place_warning;
 use avow::log::{Log, Options};
-use tempfile::{TempDir, tempdir};
 
+use crate::support::disk::Disk;
 use crate::support::log::{
     MASTER_KEY, append, append_events, erase, event_body, master_key, random, session_name, state,
 };
 use crate::support::process::Process;
 use crate::support::traces::{FIRST_SLOT, found_in, traces_of_key};
-
-const IMAGE_BYTES: u64 = 96 * 1024 * 1024;
-
-/// An ext4 of its own, mounted until it is dropped.
-struct Disk {
-    directory: TempDir,
-    options: &'static str,
-}
-
-impl Disk {
-    /// Makes and mounts one, or says aloud that this cannot be done here.
-    fn mounted(options: &'static str) -> Option<Self> {
-        let disk = Self {
-            directory: tempdir().unwrap(),
-            options,
-        };
-        fs::create_dir(disk.mount_point()).unwrap();
-        File::create(disk.image())
-            .unwrap()
-            .set_len(IMAGE_BYTES)
-            .unwrap();
-        let made = succeeds(Command::new("mkfs.ext4").arg("-q").arg(disk.image()));
-        if made && disk.mount() {
-            return Some(disk);
-        }
-        // Past the test harness, which would keep what a passing test prints to itself.
-        let skipped = "\nSKIPPED: an image of ext4 can be mounted by root alone, with mkfs.ext4 and a loop device\n\n";
-        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
-        None
-    }
-
-    fn mount(&self) -> bool {
-        succeeds(
-            Command::new("mount")
-                .args(["-o", self.options])
-                .arg(self.image())
-                .arg(self.mount_point()),
-        )
-    }
-
-    /// Returns the image with everything that was written in it.
-    fn synced_image(&self) -> PathBuf {
-        assert!(succeeds(Command::new("umount").arg(self.mount_point())));
-        self.image()
-    }
-
-    fn image(&self) -> PathBuf {
-        self.directory.path().join("image")
-    }
-
-    fn mount_point(&self) -> PathBuf {
-        self.directory.path().join("mounted")
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // It may be unmounted already.
-        succeeds(
-            Command::new("umount")
-                .arg(self.mount_point())
-                .stderr(Stdio::null()),
-        );
-    }
-}
-
-fn succeeds(command: &mut Command) -> bool {
-    command.status().is_ok_and(|status| status.success())
-}
 
 fn open(data_dir: &Path) -> Log {
     let options = Options {

@@ -15,6 +15,7 @@ mod cli;
 mod configuration;
 mod dashboard;
 mod digest;
+mod disk_full;
 mod disorder;
 mod doctor;
 mod duplicates;

@@ -91,6 +91,22 @@ pub enum Stated {
 }
 
 impl Log {
+    /// Says whether an entry would be refused at once: before it is sealed, for that may cost a slot of the vault for good,
+    /// and on a full disk the last of the space.
+    pub fn admit(&self) -> Result<(), AppendError> {
+        if let Some(reason) = self.shared.stop.reason() {
+            return Err(AppendError::Stopped(reason));
+        }
+        if self.shared.disk_space.is_full() {
+            return Err(AppendError::DiskFull);
+        }
+        match &self.queue {
+            Some(queue) if queue.is_full() => Err(AppendError::QueueFull),
+            Some(_) => Ok(()),
+            None => Err(AppendError::Closing),
+        }
+    }
+
     /// Compresses, seals and hashes a payload, on the caller's thread.
     pub fn prepare_event(
         &self,

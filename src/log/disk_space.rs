@@ -3,18 +3,19 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::durable::{preallocate, sync_directory};
-
-/// How many bytes are written between two looks.
-const LOOK_EVERY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Watches the free space under one directory.
 pub(super) struct DiskSpace {
     file: File,
     free_bytes_min: u64,
-    until_look: usize,
-    is_full: bool,
+    /// How many bytes a write wanted that found no space; 0 if none did since one succeeded.
+    wanted_bytes: AtomicU64,
+    /// What was found last, to tell when it changes.
+    was_full: AtomicBool,
 }
 
 impl DiskSpace {
@@ -22,35 +23,57 @@ impl DiskSpace {
         Ok(Self {
             file: File::open(directory)?,
             free_bytes_min,
-            until_look: 0,
-            is_full: false,
+            wanted_bytes: AtomicU64::new(0),
+            was_full: AtomicBool::new(false),
         })
     }
 
-    /// Tells whether there is too little space to write `bytes` more. While there is, each call looks again.
-    pub(super) fn is_full(&mut self, bytes: usize) -> bool {
-        let left = self.until_look.checked_sub(bytes).filter(|_| !self.is_full);
-        self.until_look = left.unwrap_or(LOOK_EVERY_BYTES);
-        if left.is_none() {
-            // A file system that cannot say is taken at its word when a write fails.
-            self.is_full = free_bytes(&self.file).is_ok_and(|free| free < self.free_bytes_min);
+    /// Looks whether there is too little space to write.
+    pub(super) fn is_full(&self) -> bool {
+        let needed_bytes = self.free_bytes_min.max(self.wanted_bytes.load(Relaxed));
+        // A file system that cannot say is taken at its word when a write fails.
+        let free_bytes = free_bytes(&self.file).ok();
+        let is_full = free_bytes.is_some_and(|free| free < needed_bytes);
+        if self.was_full.swap(is_full, Relaxed) != is_full {
+            if is_full {
+                tracing::warn!(
+                    free_bytes,
+                    needed_bytes,
+                    "the disk is full: deliveries are refused"
+                );
+            } else {
+                tracing::info!(free_bytes, "the disk has space again: deliveries are taken");
+            }
         }
-        self.is_full
+        is_full
+    }
+
+    /// Notes that a write found no space for so many bytes: until there are as many, there is none.
+    pub(super) fn note_refusal(&self, bytes: u64) {
+        self.wanted_bytes.store(bytes, Relaxed);
+    }
+
+    /// Notes that a write found space.
+    pub(super) fn note_success(&self) {
+        self.wanted_bytes.store(0, Relaxed);
     }
 }
 
 /// Keeps a file of `bytes` that can be given up: sled and the journal cannot be opened on a full disk.
-/// Returns whether it was given up, for less than its own size is free without it.
-pub(super) fn keep_ballast(path: &Path, bytes: u64) -> io::Result<bool> {
+/// Returns whether it was given up, for less than its own size is free without it. It is made anew once there is room for
+/// it above what has to be free.
+pub(super) fn keep_ballast(path: &Path, bytes: u64, free_bytes_min: u64) -> io::Result<bool> {
     let directory = File::open(path.parent().unwrap_or(path))?;
     let held = path.metadata().map_or(0, |file| file.len());
-    if free_bytes(&directory)? < bytes {
+    let free = free_bytes(&directory)?;
+    if free < bytes {
         if held > 0 {
             fs::remove_file(path)?;
         }
         return Ok(held > 0);
     }
-    if held != bytes {
+    let is_room = free.saturating_add(held) >= bytes.saturating_add(free_bytes_min);
+    if held != bytes && is_room {
         preallocate(&File::create(path)?, bytes)?;
         path.parent().map_or(Ok(()), sync_directory)?;
     }

@@ -14,14 +14,15 @@ pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
 }
 
 /// Creates a file under its final name only once `write` has filled it and it is durable. If we stop before
-/// the rename, a leftover `.new` file remains, which the next call overwrites.
+/// the rename, a leftover `.new` file remains, which the next call overwrites. If `write` fails, none does: on a full
+/// disk it would hold the last of the space.
 pub(crate) fn create_whole<T>(
     path: &Path,
     write: impl FnOnce(&File) -> io::Result<T>,
 ) -> io::Result<T> {
     let unfinished = path.with_added_extension("new");
     let file = File::create(&unfinished)?;
-    let written = write(&file)?;
+    let written = write(&file).inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
     path.parent().map_or(Ok(()), sync_directory)?;

@@ -27,7 +27,7 @@ impl Log {
     pub fn health(&self) -> Health {
         Health {
             stopped: self.shared.stop.reason(),
-            disk_full: self.shared.disk_full.load(Ordering::Relaxed),
+            disk_full: self.shared.disk_space.is_full(),
             queue_entries: self.queue.as_ref().map_or(0, Sender::len),
             store_behind_entries: self.shared.tail.behind(),
             repaired_reads: self.shared.repaired_reads.load(Ordering::Relaxed),

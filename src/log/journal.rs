@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::durable::{create_whole, preallocate, sync_directory};
@@ -35,9 +36,9 @@ pub(super) struct Journal {
 /// Why a group was not written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JournalError {
-    /// No segment could be begun, for want of space: nothing was written, and trying again is safe.
-    #[error("no space is left for another journal segment")]
-    NoSpace,
+    /// There was no space to write into, and what was written is taken back: trying again is safe.
+    #[error("no space is left for {0} bytes of the journal")]
+    NoSpace(u64),
     /// A write or a sync failed: nobody knows what the disk holds.
     #[error("writing the journal: {0}")]
     Io(#[from] io::Error),
@@ -85,7 +86,11 @@ impl Journal {
         if self.end.offset.saturating_add(bytes) > self.capacity {
             self.begin_segment(bytes)?;
         }
-        segment::write_durably(&self.file, group, self.end.offset)?;
+        if let Err(error) = self.file.write_all_at(group, self.end.offset) {
+            return Err(self.take_back(error, bytes));
+        }
+        // A sync that fails is another matter: then nobody knows what the disk holds.
+        self.file.sync_data()?;
         self.end = End {
             next,
             link,
@@ -93,6 +98,18 @@ impl Journal {
             ..self.end
         };
         Ok(())
+    }
+
+    /// Cuts off what was written of a group before there was no space left. Nothing of it was synced, and nobody was told.
+    fn take_back(&self, error: io::Error, bytes: u64) -> JournalError {
+        if !is_no_space(&error) {
+            return error.into();
+        }
+        // If we stop here, the next survey cuts it off: it is the torn end of a group.
+        match self.file.set_len(self.end.offset) {
+            Ok(()) => JournalError::NoSpace(bytes),
+            Err(error) => error.into(),
+        }
     }
 
     /// The old segment ends with an acknowledged group, so the new file's presence proves that the old one
@@ -108,11 +125,8 @@ impl Journal {
             .segment_bytes
             .max(HEADER_BYTES.saturating_add(bytes_min));
         self.file = create_segment(&self.directory, &header, capacity).map_err(|error| {
-            if matches!(
-                error.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ) {
-                JournalError::NoSpace
+            if is_no_space(&error) {
+                JournalError::NoSpace(capacity)
             } else {
                 JournalError::Io(error)
             }
@@ -125,6 +139,13 @@ impl Journal {
         };
         Ok(())
     }
+}
+
+fn is_no_space(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Creates a segment without records.

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -124,7 +124,8 @@ impl Log {
         fs::create_dir_all(&paths.journal)?;
         let lock = lock(&paths.lock)?;
         let mut repairs = Repairs::new();
-        if disk_space::keep_ballast(&paths.ballast, options.ballast_bytes)? {
+        let free_bytes_min = options.disk_free_bytes_min;
+        if disk_space::keep_ballast(&paths.ballast, options.ballast_bytes, free_bytes_min)? {
             repairs.push(Repair::BallastReleased);
         }
         let vault = open_vault(&paths, master_key, &options)?;
@@ -156,7 +157,6 @@ impl Log {
             options.journal_segment_bytes,
             survey.end,
         )?;
-        let disk_space = DiskSpace::watch(directory, options.disk_free_bytes_min)?;
         let measures = Measures::new(options.stopwatch);
         let shared = Arc::new(Shared {
             log_keys,
@@ -171,7 +171,7 @@ impl Log {
             indexed: AtomicU64::new(survey.end.next),
             stop: Stop::default(),
             measures,
-            disk_full: AtomicBool::new(false),
+            disk_space: DiskSpace::watch(directory, free_bytes_min)?,
             repaired_reads: AtomicU64::new(0),
             journal_reader: Mutex::new(None),
         });
@@ -182,13 +182,13 @@ impl Log {
             fs::remove_file(&paths.journal_rewriting)?;
         }
         let feeder = Feeder::new(Arc::clone(&shared), head_file, covered);
-        let log = Self::start(shared, (journal, disk_space), (feeder, notary), jobs, lock)?;
+        let log = Self::start(shared, journal, (feeder, notary), jobs, lock)?;
         Ok((log, repairs))
     }
 
     fn start(
         shared: Arc<Shared>,
-        (journal, disk_space): (Journal, DiskSpace),
+        journal: Journal,
         (feeder, notary): (Feeder, Notary),
         jobs: Vec<Job>,
         lock: Lock,
@@ -207,7 +207,7 @@ impl Log {
             eraser: erasures.clone(),
         };
         let eraser = Eraser::new(Arc::clone(&shared), queue.clone());
-        let sequencer = Sequencer::new(Arc::clone(&shared), journal, disk_space, followers);
+        let sequencer = Sequencer::new(Arc::clone(&shared), journal, followers);
         let attested = Arc::clone(&shared);
         let threads = vec![
             spawn("log-notary", move || notary.run(&attested, &hashed))?,

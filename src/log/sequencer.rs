@@ -9,7 +9,6 @@ use state_machine::id::SequenceNumber;
 
 use super::append::{AppendError, Appended, Reply};
 use super::dedupe::{Identification, Known, Recent};
-use super::disk_space::DiskSpace;
 use super::draft::Draft;
 use super::eraser::Job;
 use super::feeder::Group;
@@ -38,7 +37,6 @@ pub(super) struct Request {
 pub(super) struct Sequencer {
     shared: Arc<Shared>,
     journal: Journal,
-    disk_space: DiskSpace,
     recent: Recent,
     recent_from: u64,
     followers: Followers,
@@ -52,17 +50,11 @@ pub(super) struct Followers {
 }
 
 impl Sequencer {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        journal: Journal,
-        disk_space: DiskSpace,
-        followers: Followers,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, journal: Journal, followers: Followers) -> Self {
         let recent_from = journal.end().next;
         Self {
             shared,
             journal,
-            disk_space,
             recent: Recent::default(),
             recent_from,
             followers,
@@ -81,11 +73,11 @@ impl Sequencer {
                 bytes += request.prepared.bytes();
                 requests.push(request);
             }
-            self.serve(requests, bytes);
+            self.serve(requests);
         }
     }
 
-    fn serve(&mut self, requests: Vec<Request>, bytes: usize) {
+    fn serve(&mut self, requests: Vec<Request>) {
         self.shared.tail.wait_for_room(&self.shared.stop);
         if let Some(reason) = self.shared.stop.reason() {
             return refuse(
@@ -93,9 +85,8 @@ impl Sequencer {
                 &AppendError::Stopped(reason),
             );
         }
-        let is_full = self.disk_space.is_full(bytes);
-        self.shared.disk_full.store(is_full, Ordering::Relaxed);
-        if is_full {
+        // Others may fill it at any moment, and to look costs little beside a sync.
+        if self.shared.disk_space.is_full() {
             return refuse(
                 requests.into_iter().map(|request| request.reply),
                 &AppendError::DiskFull,
@@ -209,13 +200,19 @@ impl Sequencer {
             self.journal
                 .append(draft.bytes(), draft.next(), draft.link())
         });
-        written.map_err(|error| match error {
-            JournalError::NoSpace => {
-                self.shared.disk_full.store(true, Ordering::Relaxed);
-                AppendError::DiskFull
+        match written {
+            Ok(()) => {
+                self.shared.disk_space.note_success();
+                Ok(())
             }
-            JournalError::Io(_) => AppendError::Stopped(self.shared.stop.set(&error)),
-        })
+            Err(JournalError::NoSpace(bytes)) => {
+                self.shared.disk_space.note_refusal(bytes);
+                Err(AppendError::DiskFull)
+            }
+            Err(error @ JournalError::Io(_)) => {
+                Err(AppendError::Stopped(self.shared.stop.set(&error)))
+            }
+        }
     }
 
     fn publish(&mut self, draft: Draft) {

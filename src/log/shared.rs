@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use super::Options;
+use super::disk_space::DiskSpace;
 use super::identity::Identity;
 use super::index::Index;
 use super::journal::JournalReader;
@@ -31,7 +32,7 @@ pub(super) struct Shared {
     pub(super) indexed: AtomicU64,
     pub(super) stop: Stop,
     pub(super) measures: Measures,
-    pub(super) disk_full: AtomicBool,
+    pub(super) disk_space: DiskSpace,
     /// How many reads the journal answered because sled could not.
     pub(super) repaired_reads: AtomicU64,
     /// Where such reads go on, since they come in order.

@@ -238,9 +238,11 @@ impl Service {
         let _decoding = spans::decode().entered();
         Ok(match decode(&payload, &self.user_reference_sources) {
             Decoded::Event(event) => {
+                self.log.admit()?;
                 Admitted::Event(Box::new(self.log.prepare_event(&payload, *event)?))
             }
             Decoded::Unreadable(unreadable) => {
+                self.log.admit()?;
                 let prepared = self.log.prepare_unreadable(&payload, unreadable)?;
                 Admitted::Unreadable(Box::new(prepared))
             }

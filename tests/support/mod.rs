@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod audited;
 pub(crate) mod delivery;
+pub(crate) mod disk;
 pub(crate) mod ledger;
 pub(crate) mod log;
 pub(crate) mod mirror;

@@ -1,0 +1,114 @@
+//! A disk of its own: an image of an ext4 file system, mounted. It can be filled, and searched block by block.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use rustix::fs::FallocateFlags;
+use tempfile::{TempDir, tempdir};
+
+const IMAGE_BYTES: u64 = 96 * 1024 * 1024;
+
+/// An ext4 of its own, mounted until it is dropped.
+pub(crate) struct Disk {
+    directory: TempDir,
+    options: &'static str,
+}
+
+impl Disk {
+    /// Makes and mounts one, or says aloud that this cannot be done here.
+    pub(crate) fn mounted(options: &'static str) -> Option<Self> {
+        Self::of(IMAGE_BYTES, options)
+    }
+
+    /// The same, of another size.
+    pub(crate) fn of(bytes: u64, options: &'static str) -> Option<Self> {
+        let disk = Self {
+            directory: tempdir().unwrap(),
+            options,
+        };
+        fs::create_dir(disk.mount_point()).unwrap();
+        File::create(disk.image()).unwrap().set_len(bytes).unwrap();
+        let made = succeeds(
+            Command::new("mkfs.ext4")
+                .args(["-q", "-m", "0"])
+                .arg(disk.image()),
+        );
+        if made && disk.mount() {
+            return Some(disk);
+        }
+        // Past the test harness, which would keep what a passing test prints to itself.
+        let skipped = "\nSKIPPED: an image of ext4 can be mounted by root alone, with mkfs.ext4 and a loop device\n\n";
+        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+        None
+    }
+
+    pub(crate) fn mount(&self) -> bool {
+        succeeds(
+            Command::new("mount")
+                .args(["-o", self.options])
+                .arg(self.image())
+                .arg(self.mount_point()),
+        )
+    }
+
+    /// Returns the image with everything that was written in it.
+    pub(crate) fn synced_image(&self) -> PathBuf {
+        assert!(succeeds(Command::new("umount").arg(self.mount_point())));
+        self.image()
+    }
+
+    /// Takes all the space that there is, but for so many bytes, until the file is removed.
+    pub(crate) fn fill(&self, leave_bytes: u64) -> Filler {
+        let path = self.mount_point().join(format!("filler-{leave_bytes}"));
+        let file = File::create(&path).unwrap();
+        let free = rustix::fs::fstatvfs(&file).unwrap();
+        // Never more than that, not even for a moment: somebody may be writing.
+        let wanted = match leave_bytes {
+            0 => u64::MAX,
+            leave_bytes => (free.f_bfree * free.f_frsize) - leave_bytes,
+        };
+        let (mut length, mut step) = (0, IMAGE_BYTES);
+        while step >= 512 && length < wanted {
+            let more = step.min(wanted - length);
+            match rustix::fs::fallocate(&file, FallocateFlags::empty(), length, more) {
+                Ok(()) => length += more,
+                Err(_) => step /= 2,
+            }
+        }
+        Filler(path)
+    }
+
+    fn image(&self) -> PathBuf {
+        self.directory.path().join("image")
+    }
+
+    pub(crate) fn mount_point(&self) -> PathBuf {
+        self.directory.path().join("mounted")
+    }
+}
+
+/// A file that fills a disk until it is dropped.
+pub(crate) struct Filler(PathBuf);
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // It may be unmounted already.
+        succeeds(
+            Command::new("umount")
+                .arg(self.mount_point())
+                .stderr(Stdio::null()),
+        );
+    }
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.status().is_ok_and(|status| status.success())
+}
