@@ -12,6 +12,7 @@ mod audit_hostile;
 mod audit_mutation;
 mod backup;
 mod cli;
+mod clock;
 mod configuration;
 mod dashboard;
 mod digest;

@@ -15,6 +15,7 @@ use avow::service::Service;
 use avow::stripe::secret::Secrets;
 use reqwest::blocking::{Client, Response};
 use serde_json::Value;
+use state_machine::time::ReceivedAt;
 
 use super::delivery::Delivery;
 
@@ -38,27 +39,32 @@ impl Server {
 
     /// Starts a server in `directory` under another master key.
     pub(crate) fn start_under(directory: &Path, master_key: &str) -> Self {
-        Self::start_with_both(directory, master_key, |_| {})
+        Self::start_with_all(directory, (master_key, avow::system::now), |_| {})
+    }
+
+    /// Starts a server in `directory` by another clock.
+    pub(crate) fn start_by(directory: &Path, clock: fn() -> ReceivedAt) -> Self {
+        Self::start_with_all(directory, (MASTER_KEY, clock), |_| {})
     }
 
     /// Starts a server in `directory` with other settings.
     pub(crate) fn start_with(directory: &Path, change: impl FnOnce(&mut Settings)) -> Self {
-        Self::start_with_both(directory, MASTER_KEY, change)
+        Self::start_with_all(directory, (MASTER_KEY, avow::system::now), change)
     }
 
-    fn start_with_both(
+    fn start_with_all(
         directory: &Path,
-        master_key: &str,
+        (master_key, clock): (&str, fn() -> ReceivedAt),
         change: impl FnOnce(&mut Settings),
     ) -> Self {
         avow::tls::install_provider();
         let mut settings = settings();
         change(&mut settings);
 
-        let service = Arc::new(open(directory, master_key, &settings));
+        let service = Arc::new(open(directory, (master_key, clock), &settings));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let options = settings.http_options(avow::system::now);
+        let options = settings.http_options(clock);
         let (sender, receiver) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
@@ -167,7 +173,7 @@ pub(crate) fn open_service(directory: &Path) -> Service {
 
 /// Opens the service of a directory whose master key is another.
 pub(crate) fn open_service_of(directory: &Path, master_key: &str) -> Service {
-    open(directory, master_key, &settings())
+    open(directory, (master_key, avow::system::now), &settings())
 }
 
 /// Returns the defaults, with small files.
@@ -186,12 +192,16 @@ pub(crate) fn settings() -> Settings {
     settings
 }
 
-fn open(directory: &Path, master_key: &str, settings: &Settings) -> Service {
+fn open(
+    directory: &Path,
+    (master_key, clock): (&str, fn() -> ReceivedAt),
+    settings: &Settings,
+) -> Service {
     let options = settings.service_options(
         Secrets::parse(SECRET).unwrap(),
         MasterKey::parse(master_key).unwrap(),
         avow::system::fill_random,
-        avow::system::now,
+        clock,
     );
     let (service, _) = Service::open(directory, options).unwrap();
     service.wait_until_caught_up();
