@@ -45,6 +45,7 @@ mod metrics;
 mod official_clients;
 mod open_telemetry;
 mod openapi;
+mod operations;
 mod overload;
 mod overrides;
 mod paging;

@@ -22,6 +22,9 @@ pub struct StepRow<'step> {
     sequence: u64,
     received_at: i64,
     kind: &'static str,
+    /// The fingerprint of the webhook secret that authenticated it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
     #[serde(flatten)]
     session: Option<NameRow<'step>>,
     #[serde(flatten)]
@@ -102,6 +105,7 @@ impl<'step> StepRow<'step> {
             sequence: step.leaf.sequence.0,
             received_at: step.leaf.received_at.0.div_euclid(1000),
             kind,
+            secret: step.leaf.secret.map(|secret| secret.to_string()),
             session,
             event,
             made: OverrideRow::of_entry(step.leaf),
