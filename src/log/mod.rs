@@ -197,6 +197,7 @@ impl Log {
         // Bounded by the tail, which lets commits wait when sled is too far behind.
         let (groups, fed) = unbounded();
         let (leaves, hashed) = unbounded();
+        let (notary_end, end) = bounded(0);
         let (erasures, wanted) = unbounded();
         for job in jobs {
             drop(erasures.send(job));
@@ -204,13 +205,16 @@ impl Log {
         let followers = Followers {
             feeder: groups,
             notary: leaves,
+            _notary_end: notary_end,
             eraser: erasures.clone(),
         };
         let eraser = Eraser::new(Arc::clone(&shared), queue.clone());
         let sequencer = Sequencer::new(Arc::clone(&shared), journal, followers);
         let attested = Arc::clone(&shared);
         let threads = vec![
-            spawn("log-notary", move || notary.run(&attested, &hashed))?,
+            spawn("log-notary", move || {
+                notary.run(&attested, &hashed, &end);
+            })?,
             spawn("log-feeder", move || feeder.run(&fed))?,
             spawn("log-eraser", move || eraser.run(&wanted))?,
             spawn("log-sequencer", move || sequencer.run(&requests))?,

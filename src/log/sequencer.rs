@@ -1,6 +1,7 @@
 //! The sequencer: the one thread that writes. It takes whatever waits, finds duplicates, gives sequence
 //! numbers, and commits all of it with one write and one sync.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -46,6 +47,8 @@ pub(super) struct Sequencer {
 pub(super) struct Followers {
     pub(super) feeder: Sender<Group>,
     pub(super) notary: Sender<Vec<Hash>>,
+    /// Nothing is sent: that it is gone wakes the notary at the end.
+    pub(super) _notary_end: Sender<Infallible>,
     pub(super) eraser: Sender<Job>,
 }
 

@@ -1,5 +1,6 @@
 //! The notary: the thread that appends to the tree behind the commits, and signs what it has become.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,24 +26,36 @@ pub(in crate::log) struct Notary {
 impl Notary {
     /// Appends the leaves of groups that are durable, until the sequencer has ended, and then signs the end. A failure
     /// stops all writing.
-    pub(in crate::log) fn run(mut self, shared: &Arc<Shared>, groups: &Receiver<Vec<Hash>>) {
-        if let Err(error) = self.attest(shared, groups) {
+    pub(in crate::log) fn run(
+        mut self,
+        shared: &Arc<Shared>,
+        groups: &Receiver<Vec<Hash>>,
+        end: &Receiver<Infallible>,
+    ) {
+        if let Err(error) = self.attest(shared, groups, end) {
             drop(shared.stop.set(&error));
             shared.tail.wake();
         }
     }
 
-    fn attest(&mut self, shared: &Shared, groups: &Receiver<Vec<Hash>>) -> std::io::Result<()> {
+    fn attest(
+        &mut self,
+        shared: &Shared,
+        groups: &Receiver<Vec<Hash>>,
+        end: &Receiver<Infallible>,
+    ) -> std::io::Result<()> {
         let ticks = tick(SIGN_EVERY);
         loop {
-            select! {
-                recv(groups) -> group => {
-                    let Ok(group) = group else { return self.sign(shared) };
-                    let waiting = groups.try_iter().flatten();
-                    let leaves = group.into_iter().chain(waiting);
-                    shared.tree.levels.append(&mut self.frontier, leaves)?;
-                }
-                recv(ticks) -> _ => self.sign(shared)?,
+            // No commit wakes this thread: nobody is shown a hash that no checkpoint covers.
+            let has_ended = select! {
+                recv(ticks) -> _ => false,
+                recv(end) -> _ => true,
+            };
+            let leaves = groups.try_iter().flatten();
+            shared.tree.levels.append(&mut self.frontier, leaves)?;
+            self.sign(shared)?;
+            if has_ended {
+                return Ok(());
             }
         }
     }
