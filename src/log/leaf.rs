@@ -17,12 +17,12 @@ use super::vault::KeySlot;
 use crate::stripe::decode::{Unreadable, UnreadableReason};
 use crate::stripe::secret::SecretFingerprint;
 
-const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 2;
 /// Where the kind stands, with the sequence number behind it.
 const KIND_AT: usize = 1;
 /// Kinds 4, 6 and 10 are reserved: observation, reservation, attestation.
-const KIND_EVENT: u8 = 1;
-const KIND_CONFLICT: u8 = 2;
+pub(super) const KIND_EVENT: u8 = 1;
+pub(super) const KIND_CONFLICT: u8 = 2;
 const KIND_UNREADABLE: u8 = 3;
 const KIND_OVERRIDE: u8 = 5;
 const KIND_ERASURE: u8 = 7;
@@ -31,8 +31,12 @@ const KIND_CONFIGURATION: u8 = 9;
 const KIND_HOLD: u8 = 11;
 const KIND_RELEASE: u8 = 12;
 
+/// Where the flags stand, behind version, kind, sequence, time of receipt and key slot.
+pub(super) const FLAGS_AT: usize = 2 + 8 + 8 + 8;
 const HAS_SECRET: u8 = 1;
 const HAS_PAYLOAD: u8 = 1 << 1;
+/// How long the digest of a payload is.
+const PAYLOAD_DIGEST_BYTES: usize = 4 + 32 + 32;
 
 /// Why bytes are no leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -135,6 +139,21 @@ impl Leaf {
             Err(LeafError::TrailingBytes)
         }
     }
+}
+
+/// Returns where the fact of a leaf with these flags begins.
+pub(super) fn fact_at(flags: u8) -> usize {
+    let secret = if flags & HAS_SECRET == 0 {
+        0
+    } else {
+        size_of::<SecretFingerprint>()
+    };
+    let payload = if flags & HAS_PAYLOAD == 0 {
+        0
+    } else {
+        PAYLOAD_DIGEST_BYTES
+    };
+    FLAGS_AT + 1 + secret + payload
 }
 
 fn kind(fact: &Fact) -> u8 {

@@ -115,6 +115,34 @@ impl<'bytes> Record<'bytes> {
     }
 }
 
+/// A record without its payload, which is not looked at: of a whole log, payloads are most of the bytes.
+pub(super) struct Clear<'bytes> {
+    pub(super) sequence: u64,
+    pub(super) leaf: &'bytes [u8],
+}
+
+impl<'bytes> Clear<'bytes> {
+    /// Reads the record at the start of `bytes`, which need not hold its payload, if what stays of it is undamaged.
+    pub(super) fn parse(bytes: &'bytes [u8]) -> Option<Self> {
+        let mut fields = Fields::of(bytes.strip_prefix(&MAGIC)?);
+        let checksum = fields.u32()?;
+        let leaf_bytes = usize::try_from(fields.u32()?).ok()?;
+        let (_sealed_bytes, _sealed_checksum) = (fields.u32()?, fields.u32()?);
+        let sequence = fields.u64()?;
+        let end = HEADER_BYTES.checked_add(leaf_bytes)?;
+        let is_whole = checksum == crc32c::crc32c(bytes.get(CHECKED_FROM..end)?);
+        let leaf = bytes.get(HEADER_BYTES..end)?;
+        is_whole.then_some(Self { sequence, leaf })
+    }
+
+    /// Returns how many bytes the record at the start of `bytes` has without its payload, and with it.
+    pub(super) fn lengths(bytes: &[u8]) -> Option<(usize, usize)> {
+        let whole = bytes_of(bytes)?;
+        let leaf = Fields::of(bytes.get(MAGIC.len() + 4..)?).u32()?;
+        Some((HEADER_BYTES + usize::try_from(leaf).ok()?, whole))
+    }
+}
+
 /// What a record says of itself before its leaf and its payload.
 pub(super) struct RecordHead {
     leaf_bytes: usize,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::binary::{Fields, checked, with_checksum};
 use super::durable::read_up_to;
 use super::identity::{self, Identity};
-use super::record::{self, ALIGNMENT, Link, MAGIC as RECORD_MAGIC, Record};
+use super::record::{self, ALIGNMENT, Clear, Link, MAGIC as RECORD_MAGIC, Record};
 
 const MAGIC: [u8; 8] = *b"AVOWSEG1";
 const CHECKED_BYTES: usize = 8 + identity::BYTES + 8 + 8 + 32;
@@ -181,6 +181,25 @@ impl SegmentReader {
         }
         let record = Record::parse(self.window_at(start, padded)?);
         Ok(record.map_or(Here::Damaged, Here::Record))
+    }
+
+    /// Puts the leaf of the record that stands here into `leaf`, without a look at its payload, goes on behind it, and
+    /// returns its sequence number; `None`, and stays, if no undamaged record stands here.
+    pub(super) fn leaf_here(&mut self, leaf: &mut Vec<u8>) -> io::Result<Option<u64>> {
+        let start = self.offset;
+        let lengths = Clear::lengths(self.window_at(start, record::HEADER_BYTES)?);
+        let Some((clear, whole)) = lengths else {
+            return Ok(None);
+        };
+        let found = Clear::parse(self.window_at(start, clear)?).map(|record| {
+            leaf.clear();
+            leaf.extend_from_slice(record.leaf);
+            record.sequence
+        });
+        if found.is_some() {
+            self.offset = start + as_u64(record::padded(whole));
+        }
+        Ok(found)
     }
 
     /// Forgets what was read, so that the next read asks the file again.

@@ -142,6 +142,31 @@ pub(super) fn session_fact(fields: &mut Fields<'_>) -> Result<SessionFact, LeafE
     })
 }
 
+/// Which session a fact belongs to.
+pub(super) struct SessionName<'fact> {
+    pub(super) livemode: bool,
+    pub(super) account: Option<&'fact str>,
+    pub(super) session: &'fact str,
+}
+
+/// Reads which session a fact belongs to, and nothing else of it.
+pub(super) fn session_name(fact: &[u8]) -> Option<SessionName<'_>> {
+    let mut fields = Fields::of(fact);
+    let flags = fields.u16()?;
+    let (_event_type, _created, _id) = (fields.u8()?, fields.i64()?, fields.text()?);
+    let session = fields.text()?;
+    let account = if flags & ACCOUNT == 0 {
+        None
+    } else {
+        Some(fields.text()?)
+    };
+    Some(SessionName {
+        livemode: flags & LIVEMODE != 0,
+        account,
+        session,
+    })
+}
+
 /// An error code belongs to an error, and nothing but known flags may be set.
 fn are_valid(flags: u16) -> bool {
     flags & !FLAGS_ALL == 0 && (flags & ERROR_CODE == 0 || flags & LAST_ERROR != 0)
