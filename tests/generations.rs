@@ -95,6 +95,8 @@ fn left_behind(at: fn(&Live, &Arc<Projections>, &Path)) -> (Home, PathBuf) {
     fold(&log, &live.store());
     let shadow = live.shadow().unwrap();
     fold(&log, &shadow);
+    // Keeps the old generation from being removed while it is copied.
+    let _view = live.view();
     at(&live, &shadow, &directory(&home));
     // Copied while everything is open: what is not on the disk yet is lost.
     let left = Home::copy_of(&home);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use load::{Measured, send};
 
 pub(crate) mod load;
+pub(crate) mod made_log;
 pub(crate) mod server;
 
 /// How many slices of each kind one row has; they take turns, so that both see the same machine.

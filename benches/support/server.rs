@@ -15,7 +15,8 @@ use avow::service::Service;
 use avow::stripe::secret::Secrets;
 
 pub(crate) const SECRET: &str = "whsec_benchmark_secret";
-const MASTER_KEY: &str = "5f2b9c04e17da386f0c4317b8e9256ad08e3d15b7fc96240a1be8d3372f60c59";
+pub(crate) const MASTER_KEY: &str =
+    "5f2b9c04e17da386f0c4317b8e9256ad08e3d15b7fc96240a1be8d3372f60c59";
 const WORKERS: usize = 2;
 
 /// A server that ends when it is dropped.

@@ -25,6 +25,7 @@ mod opened;
 mod output;
 mod policy_file;
 mod progress;
+mod rebuild;
 mod reload;
 mod reloaded;
 mod replay;
@@ -70,6 +71,7 @@ enum Command {
     Status(status::Arguments),
     Doctor(doctor::Arguments),
     Digest(digest::Arguments),
+    Rebuild(rebuild::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
     Backup(Box<backup::Arguments>),
@@ -132,6 +134,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Digest(arguments) => digest::run(&arguments),
+        Command::Rebuild(arguments) => rebuild::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),

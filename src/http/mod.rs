@@ -21,6 +21,8 @@ pub mod overrides;
 mod parameters;
 pub mod policy;
 mod read_error;
+pub mod rebuild_answer;
+mod rebuilds;
 pub mod routes;
 mod sessions;
 mod tlog;

@@ -7,7 +7,7 @@ use actix_web::{FromRequest, Handler, HttpResponse, Responder, ResponseError, Ro
 use super::error::Error;
 use super::{
     anomalies, custody, digest, entries, explanation, exports, gate, health, metrics, openapi,
-    overrides, sessions, tlog, users, webhook,
+    overrides, rebuilds, sessions, tlog, users, webhook,
 };
 use crate::access::gate::Gate;
 use crate::access::scope::Scope;
@@ -47,6 +47,10 @@ pub fn routes() -> Vec<At> {
         post("/v1/sessions/{id}/release", OPERATE, custody::release),
         get("/v1/anomalies", READ, anomalies::list),
         get("/v1/digest", READ, digest::show),
+        get("/v1/rebuilds", OPERATE, rebuilds::list),
+        post("/v1/rebuilds", OPERATE, rebuilds::begin),
+        get("/v1/rebuilds/{id}", OPERATE, rebuilds::show),
+        post("/v1/rebuilds/{id}/cancel", OPERATE, rebuilds::cancel),
         get("/v1/log", Gate::Evidence, entries::head),
         get("/v1/log/checkpoints", Gate::Evidence, exports::checkpoints),
         post("/v1/log/exports", AUDIT, exports::sign),

@@ -3,8 +3,8 @@
 //! It reads the log from the cursor, folds in rounds, and writes each round and the new cursor in one batch. If we stop
 //! before a batch, its entries are read again; no entry is ever folded into a record twice, since a history is a set.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fjall::OwnedWriteBatch;
@@ -13,6 +13,7 @@ use state_machine::session::project;
 use state_machine::transition::StateName;
 use state_machine::user::current_of;
 
+use super::derived::Derived;
 use super::key;
 use super::listing::{self, ListedAnomaly, Rows};
 use super::policies;
@@ -69,17 +70,17 @@ pub fn catch_up<Entries: Iterator<Item = Result<Arc<LogEntry>, ReadError>>>(
 }
 
 /// The records that one batch changes.
-struct Round<'view> {
-    view: &'view View,
-    sessions: BTreeMap<(World, SessionId), Changed<SessionRecord>>,
-    users: BTreeMap<(World, UserTag), Changed<UserRecord>>,
-    strays: Rows, // of entries that belong to no session and no user
+pub(super) struct Round<'view> {
+    pub(super) view: &'view View,
+    pub(super) sessions: BTreeMap<(World, SessionId), Changed<SessionRecord>>,
+    pub(super) users: BTreeMap<(World, UserTag), Changed<UserRecord>>,
+    pub(super) strays: Rows, // of entries that belong to no session and no user
 }
 
 /// A record before and after a round.
-struct Changed<R> {
-    before: R,
-    after: R,
+pub(super) struct Changed<R> {
+    pub(super) before: R,
+    pub(super) after: R,
 }
 
 impl Round<'_> {
@@ -119,39 +120,43 @@ impl Round<'_> {
         })
     }
 
+    /// Has the users' records follow from those of the sessions.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        for ((world, id), record) in &self.sessions {
+            let derived = Derived::of(world, id, &record.after);
+            for tag in derived.named {
+                let user = touch(&mut self.users, (world.clone(), tag), || {
+                    self.view.user(world, tag)
+                })?;
+                user.set_owns(id, derived.owner == Some(tag));
+            }
+        }
+        let mut users = std::mem::take(&mut self.users);
+        for ((world, _), user) in &mut users {
+            user.after.listed_as = self.status_of(world, &user.after)?;
+        }
+        self.users = users;
+        Ok(())
+    }
+
     /// Puts every change into the batch, and returns whose standing it may change.
     fn write(
         mut self,
         projections: &Projections,
         batch: &mut OwnedWriteBatch,
     ) -> Result<Vec<(World, UserTag)>, StoreError> {
-        let mut users = std::mem::take(&mut self.users);
+        self.settle()?;
         for ((world, id), record) in &self.sessions {
-            let (before, after) = (
-                project(&record.before.history),
-                project(&record.after.history),
-            );
-            let rows_before = listing::rows_of_session(world, id, &record.before, &before);
-            let rows_after = listing::rows_of_session(world, id, &record.after, &after);
-            write_difference(projections, batch, &rows_before, rows_after);
+            let before = Derived::of(world, id, &record.before);
+            let after = Derived::of(world, id, &record.after);
+            write_difference(projections, batch, &before.rows, after.rows);
             batch.insert(
                 &projections.sessions,
                 key::session(world, id),
                 record.after.encode()?,
             );
-
-            let owner = after.user.map(|user| user.tag);
-            // Those too who never stood there when a round ended: no row may depend on where rounds end.
-            let named = record.after.history.events().filter_map(|event| event.user);
-            for tag in named.collect::<BTreeSet<_>>() {
-                let user = touch(&mut users, (world.clone(), tag), || {
-                    self.view.user(world, tag)
-                })?;
-                user.set_owns(id, owner == Some(tag));
-            }
         }
-        for ((world, tag), user) in &mut users {
-            user.after.listed_as = self.status_of(world, &user.after)?;
+        for ((world, tag), user) in &self.users {
             let before = listing::rows_of_user(world, *tag, user.before.listed_as);
             let after = listing::rows_of_user(world, *tag, user.after.listed_as);
             write_difference(projections, batch, &before, after);
@@ -164,7 +169,7 @@ impl Round<'_> {
             }
         }
         write_difference(projections, batch, &Rows::new(), self.strays);
-        Ok(users.into_keys().collect())
+        Ok(self.users.into_keys().collect())
     }
 
     /// Returns the status of a user's standing, or `None` for one who has lost every session to other users.

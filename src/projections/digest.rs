@@ -29,28 +29,50 @@ impl fmt::Display for ProjectionsDigest {
     }
 }
 
-impl View {
-    /// Returns the digest of the projections as they stood at the view's moment. Reads all of them.
-    pub fn digest(&self) -> Result<ProjectionsDigest, StoreError> {
-        let sequence = self.cursor()?.next;
-        let mut hash = Sha256::new()
+/// A digest that rows are added to, in their order.
+pub(super) struct Digesting {
+    sequence: SequenceNumber,
+    hash: Sha256,
+}
+
+impl Digesting {
+    /// Begins one of projections that stood there.
+    pub(super) fn at(sequence: SequenceNumber) -> Self {
+        let hash = Sha256::new()
             .chain_update(DOMAIN)
             .chain_update(REDUCER_VERSION.to_be_bytes())
             .chain_update(sequence.0.to_be_bytes());
+        Self { sequence, hash }
+    }
+
+    pub(super) fn add(&mut self, keyspace: &str, key: &[u8], value: &[u8]) {
+        for part in [keyspace.as_bytes(), key, value] {
+            // With its length before it, so that no two lists of rows are hashed alike.
+            let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+            self.hash.update(length.to_be_bytes());
+            self.hash.update(part);
+        }
+    }
+
+    pub(super) fn finish(self) -> ProjectionsDigest {
+        ProjectionsDigest {
+            sequence: self.sequence,
+            digest: self.hash.finalize().into(),
+        }
+    }
+}
+
+impl View {
+    /// Returns the digest of the projections as they stood at the view's moment. Reads all of them.
+    pub fn digest(&self) -> Result<ProjectionsDigest, StoreError> {
+        let mut digest = Digesting::at(self.cursor()?.next);
         for (name, keyspace) in self.projections.folded() {
             for row in self.snapshot.iter(keyspace) {
                 let (key, value) = self.noting_damage(row.into_inner())?;
-                for part in [name.as_bytes(), &key, &value] {
-                    // With its length before it, so that no two lists of rows are hashed alike.
-                    hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-                    hash.update(part);
-                }
+                digest.add(name, &key, &value);
             }
         }
-        Ok(ProjectionsDigest {
-            sequence,
-            digest: hash.finalize().into(),
-        })
+        Ok(digest.finish())
     }
 }
 
@@ -70,8 +92,14 @@ impl Projections {
         Ok(digest)
     }
 
+    /// Forgets the digest that was asked for last: something was written that no entry has changed.
+    pub(super) fn forget_digest(&self) {
+        let latest = self.latest_digest.lock();
+        *latest.unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Returns what is folded from the log, and nothing but that, by name.
-    fn folded(&self) -> [(&'static str, &Keyspace); 3] {
+    pub(super) fn folded(&self) -> [(&'static str, &Keyspace); 3] {
         [
             ("sessions", &self.sessions),
             ("users", &self.users),

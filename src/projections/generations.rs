@@ -11,6 +11,8 @@ use crate::log::durable::create_whole;
 
 const POINTER: &str = "current";
 const PREFIX: &str = "generation-";
+/// There while everything is to be folded anew.
+const WISH: &str = "rebuilding";
 
 /// The directory.
 pub struct Generations {
@@ -41,15 +43,23 @@ impl Generations {
 
     /// Tells whether anything lies there that could have been read: a pointer, or what another version left.
     pub(super) fn is_used(&self) -> io::Result<bool> {
-        Ok(self.names()?.iter().any(|name| number(name).is_none()))
+        let is_ours = |name: &String| name == WISH || number(name).is_some();
+        Ok(!self.names()?.iter().all(is_ours))
     }
 
-    /// Returns where another generation may be made: nothing is there.
-    pub(super) fn free(&self) -> io::Result<PathBuf> {
+    /// Makes an empty directory for another generation, and returns where it is.
+    pub(super) fn begin(&self) -> io::Result<PathBuf> {
         fs::create_dir_all(&self.directory)?;
         let numbers = self.names()?.into_iter().filter_map(|name| number(&name));
-        let next = numbers.max().unwrap_or(0).saturating_add(1);
-        Ok(self.directory.join(format!("{PREFIX}{next}")))
+        let mut next = numbers.max().unwrap_or(0).saturating_add(1);
+        loop {
+            let path = self.directory.join(format!("{PREFIX}{next}"));
+            match fs::create_dir(&path) {
+                // Somebody else has begun one at the same time.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => next += 1,
+                other => return other.map(|()| path),
+            }
+        }
     }
 
     /// Makes a generation the one that counts. It has to be durable.
@@ -61,21 +71,48 @@ impl Generations {
         })
     }
 
-    /// Removes everything but the pointer and the generation that counts.
+    /// Removes everything but the pointer, the generation that counts, and the wish.
     pub(super) fn remove_leftovers(&self) -> io::Result<()> {
         let current = self.current()?;
         for name in self.names()? {
             let path = self.directory.join(&name);
-            if name == POINTER || Some(&path) == current.as_ref() {
+            if [POINTER, WISH].contains(&name.as_str()) || Some(&path) == current.as_ref() {
                 continue;
             }
-            if path.is_dir() {
-                fs::remove_dir_all(path)?;
+            let removed = if path.is_dir() {
+                fs::remove_dir_all(path)
             } else {
-                fs::remove_file(path)?;
+                fs::remove_file(path)
+            };
+            // A store that was replaced is removed on a thread of its own, maybe at this moment; and what cannot be removed
+            // takes space until the next start, and does no other harm.
+            if let Err(error) = removed {
+                tracing::debug!(%error, name, "a leftover of the projections is not removed");
             }
         }
         Ok(())
+    }
+
+    pub(super) fn note_wish(&self, id: &str) -> io::Result<()> {
+        create_whole(&self.directory.join(WISH), |mut file: &File| {
+            file.write_all(id.as_bytes())
+        })
+    }
+
+    pub(super) fn wish(&self) -> io::Result<Option<String>> {
+        match fs::read(self.directory.join(WISH)) {
+            Ok(id) => Ok(Some(String::from_utf8_lossy(&id).into_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn forget_wish(&self) -> io::Result<()> {
+        match fs::remove_file(self.directory.join(WISH)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            // Not synced: one that a power cut brings back costs a rebuild.
+            other => other,
+        }
     }
 
     fn names(&self) -> io::Result<Vec<String>> {

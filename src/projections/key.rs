@@ -27,6 +27,46 @@ pub(super) fn session(of: &World, id: &SessionId) -> Vec<u8> {
     key
 }
 
+/// Makes `key` that of a session's record, of the texts that name the session.
+pub(super) fn put_session(key: &mut Vec<u8>, (livemode, account): (bool, &str), id: &str) {
+    key.clear();
+    key.push(u8::from(livemode));
+    push_text(key, account);
+    key.extend_from_slice(id.as_bytes());
+}
+
+/// Returns whose key a user's record has.
+pub(super) fn user_of(key: &[u8]) -> Result<(World, UserTag), DamagedRecord> {
+    let (world, rest) = world_of(key)?;
+    let tag = rest.try_into().map_err(|_| DamagedRecord::Key)?;
+    Ok((world, UserTag(tag)))
+}
+
+/// Returns whose key a session's record has.
+pub(super) fn session_of(key: &[u8]) -> Result<(World, SessionId), DamagedRecord> {
+    let (world, id) = world_of(key)?;
+    let id = str::from_utf8(id).map_err(|_| DamagedRecord::Key)?;
+    Ok((world, SessionId::parse(id)?))
+}
+
+/// Returns the world that a key begins with, and what follows.
+pub(super) fn world_of(key: &[u8]) -> Result<(World, &[u8]), DamagedRecord> {
+    let (livemode, rest) = key.split_first().ok_or(DamagedRecord::Key)?;
+    let (account_bytes, rest) = rest.split_first().ok_or(DamagedRecord::Key)?;
+    let (account, rest) = rest
+        .split_at_checked(usize::from(*account_bytes))
+        .ok_or(DamagedRecord::Key)?;
+    let account = match account {
+        [] => None,
+        account => {
+            let account = str::from_utf8(account).map_err(|_| DamagedRecord::Key)?;
+            Some(AccountId::parse(account)?)
+        }
+    };
+    let livemode = *livemode != 0;
+    Ok((World { livemode, account }, rest))
+}
+
 /// Returns the key of a user's record.
 pub(super) fn user(of: &World, tag: UserTag) -> Vec<u8> {
     let mut key = world(of);
@@ -44,23 +84,6 @@ pub(super) fn end_of(prefix: &[u8]) -> Bound<Vec<u8>> {
         }
     }
     Bound::Unbounded
-}
-
-/// Returns the user of a key.
-pub(super) fn user_of(key: &[u8]) -> Result<(World, UserTag), DamagedRecord> {
-    let (livemode, key) = key.split_first().ok_or(DamagedRecord::Key)?;
-    let (length, key) = key.split_first().ok_or(DamagedRecord::Key)?;
-    let (account, tag) = key
-        .split_at_checked(usize::from(*length))
-        .ok_or(DamagedRecord::Key)?;
-    let account = str::from_utf8(account).map_err(|_| DamagedRecord::Key)?;
-    let account = match account {
-        "" => None,
-        account => Some(AccountId::parse(account)?),
-    };
-    let tag = tag.try_into().map_err(|_| DamagedRecord::Key)?;
-    let livemode = *livemode == 1;
-    Ok((World { livemode, account }, UserTag(tag)))
 }
 
 /// Appends a text of at most 255 bytes with its length before it, so that none is a prefix of another.

@@ -11,6 +11,7 @@ use state_machine::session::Session;
 use state_machine::time::Timestamp;
 use state_machine::transition::StateName;
 
+use super::comparison::{Subject, What};
 use super::key;
 use super::record::{SessionRecord, WhyUnfolded};
 use super::stored::DamagedRecord;
@@ -215,6 +216,46 @@ pub(super) fn anomalies(world: &World) -> Vec<u8> {
 
 pub(super) fn anomalies_of_no_world() -> Vec<u8> {
     vec![ANOMALIES_OF_NO_WORLD]
+}
+
+/// Returns whose a row is, of whatever listing.
+pub(super) fn subject_of(key: &[u8]) -> Option<(Subject, What)> {
+    let (listing, rest) = key.split_first()?;
+    if *listing == ANOMALIES_OF_NO_WORLD {
+        return Some((entry_of(rest)?, What::Anomaly));
+    }
+    let (world, place) = key::world_of(rest).ok()?;
+    Some(match *listing {
+        SESSIONS_BY_CREATED => {
+            let id = SessionId::parse(str::from_utf8(place.get(8..)?).ok()?).ok()?;
+            (Subject::Session(world, id), What::Listing)
+        }
+        SESSIONS_BY_STATE => {
+            let id = SessionId::parse(str::from_utf8(place.get(9..)?).ok()?).ok()?;
+            (Subject::Session(world, id), What::Listing)
+        }
+        USERS_BY_STATE => {
+            let tag = UserTag(place.get(1..)?.try_into().ok()?);
+            (Subject::User(world, tag), What::Listing)
+        }
+        ANOMALIES => (entry_of(place)?, What::Anomaly),
+        _ => return None,
+    })
+}
+
+/// Returns the entry whose anomaly stands at a place.
+fn entry_of(place: &[u8]) -> Option<Subject> {
+    let (sequence, _rule) = place.split_first_chunk()?;
+    let sequence = SequenceNumber(!u64::from_be_bytes(*sequence));
+    Some(Subject::Entry(sequence))
+}
+
+/// Returns the session that an anomaly of a world names.
+pub(super) fn session_of_anomaly(key: &[u8], value: &[u8]) -> Option<(World, SessionId)> {
+    let (_, rest) = key.split_first()?;
+    let (world, place) = key::world_of(rest).ok()?;
+    let session = anomaly_of_row(place, value).ok()?.session?;
+    Some((world, session))
 }
 
 fn listing(which: u8, world: &World) -> Vec<u8> {

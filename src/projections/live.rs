@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::generations::Generations;
@@ -18,6 +19,7 @@ pub struct Live {
     generations: Generations,
     cache_bytes: u64,
     store: RwLock<Arc<Projections>>,
+    is_closing: AtomicBool,
 }
 
 impl Live {
@@ -57,6 +59,7 @@ impl Live {
             generations,
             cache_bytes,
             store: RwLock::new(store),
+            is_closing: AtomicBool::new(false),
         })
     }
 
@@ -73,9 +76,34 @@ impl Live {
     /// Makes a store beside the live one, in which nothing is folded. It is removed when it is dropped, unless it has
     /// become the live one.
     pub fn shadow(&self) -> Result<Arc<Projections>, StoreError> {
-        let shadow = Projections::create(&self.generations.free()?, self.cache_bytes)?;
+        let shadow = Projections::create(&self.generations.begin()?, self.cache_bytes)?;
         shadow.retire();
         Ok(shadow)
+    }
+
+    /// Notes durably that everything is to be folded anew, so that the wish outlives the process; by which id.
+    pub fn note_wish(&self, id: &str) -> Result<(), StoreError> {
+        Ok(self.generations.note_wish(id)?)
+    }
+
+    /// Returns the id of what was wanted, and did not come to its end.
+    pub fn wish(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.generations.wish()?)
+    }
+
+    /// Notes that nothing is wanted any more.
+    pub fn forget_wish(&self) -> Result<(), StoreError> {
+        Ok(self.generations.forget_wish()?)
+    }
+
+    /// Notes that the service ends: what is ended with it is still wanted.
+    pub fn close(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether the service ends.
+    pub fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Relaxed)
     }
 
     /// Makes a shadow the live store. If we stop before the pointer has moved, the next start opens the store that was
@@ -115,7 +143,7 @@ fn open_kept(path: &Path, cache_bytes: u64, log: &Log) -> Result<Arc<Projections
 
 /// Makes an empty store the one that counts.
 fn begin(generations: &Generations, cache_bytes: u64) -> Result<Arc<Projections>, StoreError> {
-    let path = generations.free()?;
+    let path = generations.begin()?;
     let store = Projections::create(&path, cache_bytes)?;
     generations.point_to(&path).inspect_err(|_| {
         drop(fs::remove_dir_all(&path));

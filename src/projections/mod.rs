@@ -4,15 +4,22 @@
 //! [`catch_up`] alone. Deleting the directory loses nothing: start-up folds the log again. No personal data lies here in
 //! clear; a user is found by tag.
 
+mod amendment;
 mod anomaly_count;
+pub mod bulk;
 pub mod catch_up;
+pub mod comparison;
+mod derived;
+mod description;
 pub mod digest;
 mod earlier;
 pub mod generations;
 mod key;
 pub mod listing;
 pub mod live;
+pub mod part;
 pub mod policies;
+pub mod rebuild;
 pub mod record;
 pub mod store;
 pub mod stored;

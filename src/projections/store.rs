@@ -34,7 +34,7 @@ pub enum StoreError {
     #[error("the directory of the projections cannot be changed")]
     Directory(#[from] std::io::Error),
     /// A record is damaged.
-    #[error("a projection is damaged; the next start folds them afresh from the log")]
+    #[error("a projection is damaged; a rebuild or the next start folds them afresh from the log")]
     Damaged(#[from] DamagedRecord),
 }
 
@@ -208,6 +208,12 @@ impl Projections {
     /// Puts the new cursor into the batch whose records it covers.
     pub(super) fn move_cursor(&self, batch: &mut OwnedWriteBatch, cursor: Cursor) {
         batch.insert(&self.meta, CURSOR, cursor.stored());
+    }
+
+    /// Places the cursor behind everything below `next`, all of which was folded.
+    pub(super) fn place_cursor(&self, log: &Log, next: SequenceNumber) -> Result<(), StoreError> {
+        let last = mark_before(log, next);
+        Ok(self.meta.insert(CURSOR, Cursor { next, last }.stored())?)
     }
 
     /// Notes a damage that a read has met, so that the next start folds afresh. A failure of the disk may pass, and is

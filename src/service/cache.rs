@@ -73,6 +73,14 @@ impl UserCache {
         }
     }
 
+    /// Forgets everyone, in the same order.
+    pub(super) fn forget_all(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        for shard in &self.shards {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
     fn shard(
         &self,
         (_, UserTag(tag)): &Key,

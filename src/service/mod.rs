@@ -19,6 +19,8 @@ pub mod overrides;
 pub mod policy;
 pub mod projector;
 pub mod read;
+mod rebuilding;
+pub mod rebuilds;
 pub mod sessions;
 pub mod spans;
 pub mod users;
@@ -44,6 +46,7 @@ use cache::UserCache;
 use in_force::InForce;
 use policy::PolicyInForce;
 use projector::{NotFolded, Progress, Projector};
+use rebuilds::{Rebuilds, Tools};
 
 /// What a service is made of.
 pub struct Options {
@@ -142,6 +145,8 @@ impl Health {
 
 /// The service. Shared by reference between threads.
 pub struct Service {
+    // Dropped first: the one that runs works on the projector's thread.
+    rebuilds: Rebuilds,
     // Dropping the projector waits until the log has answered what it accepted, then ends the log's last reference.
     projector: Projector,
     log: Arc<Log>,
@@ -185,7 +190,11 @@ impl Service {
             Arc::clone(&policy),
         )
         .map_err(OpenError::Thread)?;
+        let tools = Tools::new(&log, &projections, &users, projector.handle(), &options.log);
+        let rebuilds = Rebuilds::new(tools);
+        rebuilds.resume();
         let service = Self {
+            rebuilds,
             log,
             projector,
             projections,

@@ -13,9 +13,11 @@ use tokio::sync::watch;
 use super::cache::UserCache;
 use super::policy::PolicyInForce;
 use crate::log::Log;
+use crate::projections::bulk::FoldError;
+use crate::projections::bulk::watch::Watch;
 use crate::projections::catch_up::catch_up;
 use crate::projections::live::Live;
-use crate::projections::store::StoreError;
+use crate::projections::rebuild::{fold_shadow, is_far_behind};
 
 /// How long a failed fold waits for the next try.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -26,6 +28,15 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 pub struct NotFolded;
 
 type Reply = Box<dyn FnOnce(Result<(), NotFolded>) + Send>;
+
+/// What is done while nothing is folded.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// What the thread is asked for.
+enum Wish {
+    Wait(Waiting),
+    Do(Work),
+}
 
 /// An answer that waits until an entry is folded.
 struct Waiting {
@@ -38,6 +49,8 @@ pub(super) struct Projector {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
     progress: watch::Receiver<Progress>,
+    /// The fold of a whole log at start-up, for which nobody need wait who wants the service to end.
+    start_up: Arc<Watch>,
 }
 
 /// How far the projector has come.
@@ -59,7 +72,7 @@ impl Progress {
 /// A way to wait for the projector. Bounded by the deliveries in flight, each of which waits for one entry.
 #[derive(Clone)]
 pub(super) struct Handle {
-    sender: Option<Sender<Waiting>>, // `None` once the projector is being dropped
+    sender: Option<Sender<Wish>>, // `None` once the projector is being dropped
 }
 
 impl Handle {
@@ -74,12 +87,24 @@ impl Handle {
             reply: Box::new(reply),
         };
         let unsent = match &self.sender {
-            Some(sender) => sender.send(waiting).err().map(SendError::into_inner),
-            None => Some(waiting),
+            Some(sender) => sender.send(Wish::Wait(waiting)).err(),
+            None => Some(SendError(Wish::Wait(waiting))),
         };
-        if let Some(unsent) = unsent {
+        if let Some(SendError(Wish::Wait(unsent))) = unsent {
             (unsent.reply)(Err(NotFolded));
         }
+    }
+
+    /// Does something on the projector's thread, while nothing is folded and whoever waits for that goes on waiting; and
+    /// returns what it came to, or `None` if the thread has ended.
+    pub(super) fn between_folds<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, done) = crossbeam_channel::bounded(1);
+        let work = Box::new(move || drop(sender.send(work())));
+        self.sender.as_ref()?.send(Wish::Do(work)).ok()?;
+        done.recv().ok()
     }
 }
 
@@ -93,11 +118,12 @@ impl Projector {
     ) -> io::Result<Self> {
         let (sender, receiver) = unbounded();
         let (publish, progress) = watch::channel(Progress::default());
+        let start_up = Arc::new(Watch::default());
+        let watched = Arc::clone(&start_up);
         let thread = thread::Builder::new()
             .name("projector".into())
             .spawn(move || {
-                let forget = |world: &World, tag| users.forget(&(world.clone(), tag));
-                let fold = || catch_up(&projections.store(), |next| log.entries_from(next), forget);
+                let fold = || fold(&log, &projections, &users, &watched);
                 run_guarded(&receiver, &publish, || {
                     let folded = fold()?;
                     if policy.record(&log, &projections.view()) {
@@ -112,6 +138,7 @@ impl Projector {
             },
             thread: Some(thread),
             progress,
+            start_up,
         })
     }
 
@@ -135,6 +162,7 @@ impl Drop for Projector {
     fn drop(&mut self) {
         // The thread ends when nobody can wait for it any more: the log still answers what it has accepted.
         self.handle.sender = None;
+        self.start_up.cancel();
         if let Some(thread) = self.thread.take() {
             // Its panics are caught and reported by the thread itself.
             thread.join().ok();
@@ -142,12 +170,33 @@ impl Drop for Projector {
     }
 }
 
+/// Folds what the log has beyond the live projections: by catching up or, where that is the longer way, by folding all of it
+/// into a shadow, as a rebuild does.
+fn fold(
+    log: &Log,
+    live: &Live,
+    users: &UserCache,
+    watch: &Watch,
+) -> Result<SequenceNumber, FoldError> {
+    if is_far_behind(live.store().cursor()?.next, log) {
+        let shadow = fold_shadow(live, log, watch)?;
+        live.replace(&shadow)?;
+        users.forget_all();
+    }
+    let forget = |world: &World, tag| users.forget(&(world.clone(), tag));
+    Ok(catch_up(
+        &live.store(),
+        |next| log.entries_from(next),
+        forget,
+    )?)
+}
+
 /// Runs until nobody can wait any more. A bug ends it early, and must not look like health: deliveries are refused from
 /// then on, and what is folded stays behind.
 fn run_guarded(
-    waiting: &Receiver<Waiting>,
+    waiting: &Receiver<Wish>,
     publish: &watch::Sender<Progress>,
-    catch_up: impl Fn() -> Result<SequenceNumber, StoreError>,
+    catch_up: impl Fn() -> Result<SequenceNumber, FoldError>,
 ) {
     let run = AssertUnwindSafe(|| run(waiting, publish, catch_up));
     if panic::catch_unwind(run).is_err() {
@@ -157,9 +206,9 @@ fn run_guarded(
 }
 
 fn run(
-    waiting: &Receiver<Waiting>,
+    waiting: &Receiver<Wish>,
     publish: &watch::Sender<Progress>,
-    catch_up: impl Fn() -> Result<SequenceNumber, StoreError>,
+    catch_up: impl Fn() -> Result<SequenceNumber, FoldError>,
 ) {
     let fold = || {
         let folded = catch_up();
@@ -178,7 +227,13 @@ fn run(
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        let batch: Vec<_> = first.into_iter().chain(waiting.try_iter()).collect();
+        let (mut batch, mut work) = (Vec::new(), Vec::new());
+        for wish in first.into_iter().chain(waiting.try_iter()) {
+            match wish {
+                Wish::Wait(one) => batch.push(one),
+                Wish::Do(one) => work.push(one),
+            }
+        }
         let is_there = |cursor| batch.iter().all(|one| one.sequence < cursor);
         if batch.is_empty() || !folded.is_ok_and(is_there) {
             folded = fold();
@@ -186,10 +241,17 @@ fn run(
         for Waiting { reply, .. } in batch {
             reply(folded.map(|_| ()));
         }
+        if !work.is_empty() {
+            for one in work {
+                one();
+            }
+            // Another store may stand further than the one that it replaced.
+            folded = fold();
+        }
     }
 }
 
-fn report(error: &StoreError) -> NotFolded {
+fn report(error: &FoldError) -> NotFolded {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::error!(%error, cause, "the projections stay behind the log");
     NotFolded

@@ -172,6 +172,12 @@ impl Process {
         response.json().unwrap()
     }
 
+    /// Sends JSON; what breaks off the connection is an error.
+    pub(crate) fn post_json(&self, path: &str, body: &Value) -> reqwest::Result<Response> {
+        let url = format!("{}{path}", self.url);
+        self.client.post(url).json(body).send()
+    }
+
     /// States something of a session; what breaks off the connection is an error.
     pub(crate) fn state(&self, session: &str, verb: &str) -> reqwest::Result<Response> {
         let words = json!({ "actor": "an operator", "reason": "a test" });

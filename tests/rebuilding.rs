@@ -1,0 +1,582 @@
+//! Rebuilds: the log is folded anew while everything goes on, what differs is told, and one moment decides which store counts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use avow::projections::bulk::watch::Priority;
+use avow::projections::generations::Generations;
+use avow::service::Service;
+use avow::service::rebuilds::{BeginError, State, Wanted};
+use avow::stripe::signature;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+use crate::digest::run_on;
+use crate::support::delivery::{Delivery, deliver_numbered, event};
+use crate::support::process::Process;
+use crate::support::server::{Server, open_service};
+
+const WHOLE: Wanted = Wanted {
+    part: None,
+    dry_run: false,
+};
+
+/// Delivers a little of everything: three users, a late event, a body that cannot be read.
+fn deliver_all(server: &Server) {
+    for (id, session, user, name, created) in [
+        ("evt_1", "vs_1", "user_1", "created", 10),
+        ("evt_2", "vs_1", "user_1", "processing", 20),
+        ("evt_3", "vs_1", "user_1", "verified", 30),
+        ("evt_4", "vs_2", "user_2", "created", 40),
+        ("evt_5", "vs_3", "user_1", "requires_input", 50),
+        ("evt_6", "vs_1", "user_1", "created", 60),
+    ] {
+        server.record(&Delivery::event(&event(id, session, user, name, created)));
+    }
+    server.record(&Delivery::of("no JSON"));
+}
+
+/// Everything that is served.
+fn everything(server: &Server) -> Vec<Value> {
+    let paths = [
+        "/v1/users/user_1",
+        "/v1/users/user_2",
+        "/v1/users",
+        "/v1/users?status=verified",
+        "/v1/sessions",
+        "/v1/sessions?status=verified",
+        "/v1/sessions/vs_1",
+        "/v1/anomalies",
+    ];
+    paths.iter().map(|path| server.read(path)).collect()
+}
+
+/// Begins a rebuild, waits for its end, and returns it.
+fn rebuild(server: &Server, wanted: &Value) -> Value {
+    let begun = server
+        .client()
+        .post(server.url("/v1/rebuilds?livemode=false"))
+        .json(wanted)
+        .send()
+        .unwrap();
+    assert_eq!(begun.status(), 202);
+    let begun: Value = begun.json().unwrap();
+    let path = format!("/v1/rebuilds/{}", begun["id"].as_str().unwrap());
+    end_of(|| server.read_plain(&path))
+}
+
+fn end_of(look: impl Fn() -> Value) -> Value {
+    loop {
+        let seen = look();
+        let status = seen["status"].as_str().expect("it has a status").to_owned();
+        if !["folding", "comparing"].contains(&status.as_str()) {
+            return seen;
+        }
+        thread::yield_now();
+    }
+}
+
+fn projections(directory: &Path) -> PathBuf {
+    directory.join("projections")
+}
+
+fn database(directory: &Path) -> Database {
+    let current = Generations::of(&projections(directory)).current();
+    Database::builder(current.unwrap().unwrap()).open().unwrap()
+}
+
+fn keyspace(database: &Database, name: &str) -> Keyspace {
+    let options = KeyspaceCreateOptions::default;
+    database.keyspace(name, options).unwrap()
+}
+
+fn rows(keyspace: &Keyspace) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let rows = keyspace.iter().map(|row| row.into_inner().unwrap());
+    rows.map(|(key, value)| (key.to_vec(), value.to_vec()))
+        .collect()
+}
+
+/// Makes stopped projections say what the log does not: a session has the history of another, a row of a listing is gone
+/// and another too many, a user has lost a session.
+fn falsify(directory: &Path) {
+    let database = database(directory);
+    let sessions = keyspace(&database, "sessions");
+    let stored = rows(&sessions);
+    let (key, _) = &stored[0];
+    sessions.insert(key.clone(), stored[1].1.clone()).unwrap();
+    let listings = keyspace(&database, "listings");
+    let listed = rows(&listings);
+    let (first, value) = listed.iter().find(|(key, _)| key[0] == b'c').unwrap();
+    listings.remove(first.clone()).unwrap();
+    let mut other = first.clone();
+    other[5] ^= 1; // listed at another time
+    listings.insert(other, value.clone()).unwrap();
+    let users = keyspace(&database, "users");
+    let stored = rows(&users);
+    users
+        .insert(stored[0].0.clone(), stored[1].1.clone())
+        .unwrap();
+}
+
+#[test]
+fn a_rebuild_of_right_projections_finds_no_difference_and_is_served() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    deliver_all(&server);
+    let before = everything(&server);
+    let digest = server.read_plain("/v1/digest");
+
+    let done = rebuild(&server, &json!({}));
+
+    assert_eq!(done["status"], "done", "{done}");
+    let result = &done["result"];
+    assert_eq!(result["differences_count"], 0, "{done}");
+    assert_eq!(result["digest_before"], digest["digest"]);
+    assert_eq!(result["digest_after"], digest["digest"]);
+    assert_eq!(result["sequence"], digest["sequence"]);
+    assert_eq!(done["entries_done"], done["entries"]);
+    assert_eq!(everything(&server), before);
+    assert_eq!(server.read_plain("/v1/digest"), digest);
+    let list = server.read_plain("/v1/rebuilds");
+    assert_eq!(list["data"][0]["id"], done["id"]);
+    let current = Generations::of(&projections(directory.path())).current();
+    assert!(current.unwrap().unwrap().ends_with("generation-2"));
+    // What comes later is folded into the store that is served now.
+    let late = event("evt_9", "vs_2", "user_2", "canceled", 90);
+    server.record(&Delivery::event(&late));
+    assert_eq!(server.read("/v1/sessions/vs_2")["status"], "canceled");
+}
+
+#[test]
+fn a_dry_run_tells_what_is_wrong_and_changes_nothing_and_a_rebuild_mends_it() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    deliver_all(&server);
+    let right = everything(&server);
+    drop(server);
+    falsify(directory.path());
+    let server = Server::start(directory.path());
+    let wrong = server.read("/v1/sessions");
+    let digest = server.read_plain("/v1/digest");
+
+    let dry = rebuild(&server, &json!({ "dry_run": true }));
+
+    assert_eq!(dry["status"], "done", "{dry}");
+    let differences = dry["result"]["differences"].as_array().unwrap();
+    let told: Vec<_> = differences
+        .iter()
+        .map(|one| (one["what"].as_str().unwrap(), one["why"].as_str().unwrap()))
+        .collect();
+    assert!(
+        told.iter()
+            .any(|(what, why)| *what == "record" && why.contains("events")),
+        "{told:?}"
+    );
+    assert!(told.contains(&("listing", "it was not stored")), "{told:?}");
+    assert!(
+        told.contains(&("listing", "nothing in the log says so")),
+        "{told:?}"
+    );
+    assert!(
+        told.contains(&("record", "other sessions were stored as theirs")),
+        "{told:?}"
+    );
+    assert_ne!(
+        dry["result"]["digest_before"],
+        dry["result"]["digest_after"]
+    );
+    assert_eq!(server.read("/v1/sessions"), wrong);
+    assert_eq!(server.read_plain("/v1/digest"), digest);
+
+    let done = rebuild(&server, &json!({}));
+
+    assert_eq!(done["result"]["differences"], dry["result"]["differences"]);
+    assert_eq!(everything(&server), right);
+    assert_eq!(
+        server.read_plain("/v1/digest")["digest"],
+        done["result"]["digest_after"]
+    );
+}
+
+#[test]
+fn a_part_is_mended_and_nothing_else() {
+    for part in [json!({ "session": "vs_1" }), json!({ "user": "user_1" })] {
+        let directory = tempdir().unwrap();
+        let server = Server::start(directory.path());
+        deliver_all(&server);
+        drop(server);
+        falsify(directory.path());
+        let server = Server::start(directory.path());
+        let dry = json!({ "dry_run": true });
+        let wrong = rebuild(&server, &dry)["result"]["differences_count"].clone();
+        let mut only_told = part.clone();
+        only_told["dry_run"] = json!(true);
+
+        let told = rebuild(&server, &only_told);
+        assert_eq!(rebuild(&server, &dry)["result"]["differences_count"], wrong);
+        let mended = rebuild(&server, &part);
+
+        assert_eq!(mended["status"], "done", "{mended}");
+        assert_eq!(
+            mended["result"]["differences"],
+            told["result"]["differences"]
+        );
+        let left = rebuild(&server, &dry)["result"]["differences_count"].clone();
+        assert!(left.as_u64() < wrong.as_u64(), "{part}: {wrong} → {left}");
+        let again = rebuild(&server, &part);
+        assert_eq!(again["result"]["differences_count"], 0, "{again}");
+    }
+}
+
+#[test]
+fn mending_every_part_mends_the_whole() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    deliver_all(&server);
+    let right = server.read_plain("/v1/digest");
+    drop(server);
+    falsify(directory.path());
+    let server = Server::start(directory.path());
+    assert_ne!(server.read_plain("/v1/digest"), right);
+
+    for user in ["user_1", "user_2"] {
+        assert_eq!(rebuild(&server, &json!({ "user": user }))["status"], "done");
+    }
+
+    assert_eq!(server.read_plain("/v1/digest"), right);
+}
+
+#[test]
+fn a_damaged_record_is_mended_by_a_rebuild_without_a_restart() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    deliver_all(&server);
+    let right = everything(&server);
+    drop(server);
+    let broken = database(directory.path());
+    let sessions = keyspace(&broken, "sessions");
+    for (key, _) in rows(&sessions) {
+        sessions.insert(key, [0xff; 3]).unwrap();
+    }
+    drop((sessions, broken));
+    let server = Server::start(directory.path());
+    assert_eq!(server.get("/v1/sessions/vs_1").status(), 500);
+
+    let done = rebuild(&server, &json!({}));
+
+    assert_eq!(done["status"], "done", "{done}");
+    let why = &done["result"]["differences"][0]["why"];
+    assert_eq!(why, "what was stored cannot be read");
+    assert_eq!(everything(&server), right);
+}
+
+#[test]
+fn reads_and_deliveries_never_fail_while_the_log_is_folded_anew_again_and_again() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    deliver_all(&server);
+    let is_over = AtomicBool::new(false);
+
+    thread::scope(|scope| {
+        for reader in 0..2 {
+            let (server, is_over) = (&server, &is_over);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    let path = ["/v1/users/user_1", "/v1/sessions?status=verified"][reader];
+                    assert_eq!(server.get(path).status(), 200, "{path}");
+                    assert_eq!(server.get_plain("/readyz").status(), 200);
+                }
+            });
+        }
+        let (server, is_over) = (&server, &is_over);
+        scope.spawn(move || {
+            for number in 0.. {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let id = format!("evt_live_{number}");
+                let live = event(
+                    &id,
+                    &format!("vs_live_{number}"),
+                    "user_3",
+                    "created",
+                    number,
+                );
+                let sequence = server.record(&Delivery::event(&live));
+                let session = format!("/v1/sessions/vs_live_{number}?min_sequence={sequence}");
+                assert_eq!(server.get(&session).status(), 200);
+            }
+        });
+        for _ in 0..2 {
+            let done = rebuild(server, &json!({}));
+            assert_eq!(done["status"], "done", "{done}");
+            assert_eq!(done["result"]["differences_count"], 0, "{done}");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let done = rebuild(&server, &json!({ "dry_run": true }));
+    assert_eq!(
+        done["result"]["digest_before"],
+        done["result"]["digest_after"]
+    );
+}
+
+/// Delivers an event, and keeps the projector from going on until the returned sender is dropped.
+fn hold_the_projector(service: &Service) -> mpsc::Sender<()> {
+    let (release, released) = mpsc::channel::<()>();
+    let (held, is_held) = mpsc::channel();
+    let delivery = Delivery::event(&event("evt_held", "vs_held", "user_9", "created", 99));
+    let delivery = signature::Delivery {
+        signature_header: Some(delivery.header.as_bytes()),
+        body: &delivery.body,
+        received_at: avow::system::now(),
+    };
+    service.ingest(delivery, move |ingested| {
+        ingested.unwrap();
+        held.send(()).unwrap();
+        released.recv().ok();
+    });
+    is_held.recv().unwrap();
+    release
+}
+
+fn wait(service: &Service, id: &str) -> State {
+    loop {
+        let state = service.rebuild(id).unwrap().state;
+        if !state.is_running() {
+            return state;
+        }
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn one_rebuild_runs_at_a_time_and_one_that_is_cancelled_changes_nothing() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    deliver_all(&server);
+    drop(server);
+    let service = open_service(directory.path());
+    service.wait_until_caught_up();
+    let release = hold_the_projector(&service);
+    let current = || Generations::of(&projections(directory.path())).current();
+    let before = current().unwrap();
+    let first = service.begin_rebuild(WHOLE, Priority::Lowest).unwrap();
+
+    let second = service.begin_rebuild(WHOLE, Priority::Lowest);
+    service.cancel_rebuild(&first.id).unwrap();
+    drop(release);
+
+    assert!(matches!(second, Err(BeginError::Running(id)) if id == first.id));
+    assert_eq!(wait(&service, &first.id), State::Cancelled);
+    assert_eq!(current().unwrap(), before);
+    assert!(!projections(directory.path()).join("rebuilding").exists());
+    let third = service.begin_rebuild(WHOLE, Priority::Lowest).unwrap();
+    assert!(matches!(wait(&service, &third.id), State::Done(_)));
+    assert_eq!(service.rebuilds().len(), 2);
+}
+
+#[test]
+fn a_rebuild_that_a_service_closed_upon_is_begun_anew_by_the_next() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    deliver_all(&server);
+    drop(server);
+    let service = open_service(directory.path());
+    service.wait_until_caught_up();
+    let release = hold_the_projector(&service);
+    let begun = service.begin_rebuild(WHOLE, Priority::Lowest).unwrap();
+    let closing = thread::spawn(move || drop(service));
+    // It is noted until the rebuild has come to its end, and this one cannot.
+    assert!(projections(directory.path()).join("rebuilding").exists());
+    drop(release);
+    closing.join().unwrap();
+
+    // It may have come to its end before it was told to end.
+    let is_left = projections(directory.path()).join("rebuilding").exists();
+
+    let service = open_service(directory.path());
+
+    let resumed = service.rebuild(&begun.id);
+    assert_eq!(resumed.is_some_and(|resumed| resumed.is_resumed), is_left);
+    if is_left {
+        assert!(matches!(wait(&service, &begun.id), State::Done(_)));
+    }
+}
+
+#[test]
+fn a_wish_that_a_killed_process_left_is_carried_out_at_the_next_start() {
+    let directory = tempdir().unwrap();
+    let process = Process::start(directory.path());
+    for number in 0..3 {
+        let id = format!("evt_{number}");
+        let delivery = Delivery::event(&event(&id, "vs_1", "user_1", "created", number));
+        assert_eq!(process.deliver(&delivery).unwrap().status(), 200);
+    }
+    let digest = process.read("/v1/digest");
+    process.kill();
+    process.wait();
+    let shadow = projections(directory.path()).join("generation-7");
+    fs::create_dir(&shadow).unwrap();
+    fs::write(shadow.join("half"), "made").unwrap();
+    fs::write(
+        projections(directory.path()).join("rebuilding"),
+        "rebuild_left",
+    )
+    .unwrap();
+
+    let process = Process::start(directory.path());
+
+    let done = end_of(|| process.read("/v1/rebuilds/rebuild_left"));
+    assert_eq!(
+        (&done["status"], &done["resumed"]),
+        (&json!("done"), &json!(true))
+    );
+    assert_eq!(done["result"]["digest_after"], digest["digest"]);
+    assert!(!shadow.exists());
+    assert!(!projections(directory.path()).join("rebuilding").exists());
+}
+
+#[test]
+fn a_kill_at_any_moment_of_a_rebuild_leaves_projections_that_are_right() {
+    let directory = tempdir().unwrap();
+    let process = Process::start(directory.path());
+    deliver_numbered(0..200, |delivery| {
+        process.deliver(delivery).unwrap().status().as_u16()
+    });
+    let digest = process.read("/v1/digest");
+    drop(process);
+
+    for looks in 0..12 {
+        let process = Process::start(directory.path());
+        assert_eq!(process.read("/v1/digest"), digest, "before kill {looks}");
+        let begun = process.post_json("/v1/rebuilds", &json!({})).unwrap();
+        // Another one may be going on, which the last kill left.
+        assert!([202, 409].contains(&begun.status().as_u16()));
+        for _ in 0..looks {
+            assert_eq!(process.get("/v1/rebuilds").status(), 200);
+        }
+        process.kill();
+        process.wait();
+    }
+
+    let process = Process::start(directory.path());
+    assert_eq!(process.read("/v1/digest"), digest);
+    let left = fs::read_dir(projections(directory.path())).unwrap();
+    let left = left.filter(|file| file.as_ref().unwrap().path().is_dir());
+    assert!(left.count() <= 2, "leftovers are removed");
+}
+
+#[test]
+fn avow_rebuild_says_what_differs_by_its_exit_code_and_in_words() {
+    let directory = tempdir().unwrap();
+    let process = Process::start(directory.path());
+    for (id, session) in [("evt_1", "vs_1"), ("evt_2", "vs_2")] {
+        let delivery = Delivery::event(&event(id, session, "user_1", "created", 10));
+        assert_eq!(process.deliver(&delivery).unwrap().status(), 200);
+    }
+    let digest = process.read("/v1/digest");
+    // The deliveries, and the policy that decides.
+    assert_eq!(digest["sequence"], 3);
+    let digest = digest["digest"].as_str().unwrap();
+    let url = process.url().to_owned();
+    let online = avow(&["rebuild", "--server", &url]);
+    assert_eq!(online.0, Some(0), "{}", online.2);
+    assert_eq!(
+        online.1,
+        format!("before  3 {digest}\nafter   3 {digest}\n✓ nothing differs\n")
+    );
+    let (code, _, talk) = run_on(directory.path(), &["rebuild"]);
+    assert_eq!(code, Some(2));
+    assert!(talk.contains("ask it with `--server URL`"), "{talk}");
+    process.stop();
+    let broken = database(directory.path());
+    let sessions = keyspace(&broken, "sessions");
+    sessions.remove(rows(&sessions)[1].0.clone()).unwrap();
+    drop((sessions, broken));
+
+    let dry = run_on(directory.path(), &["rebuild", "--dry-run"]);
+    let part = run_on(
+        directory.path(),
+        &["rebuild", "--session", "vs_1", "--livemode", "false"],
+    );
+    let whole = run_on(directory.path(), &["rebuild"]);
+    let again = run_on(directory.path(), &["rebuild", "--dry-run"]);
+
+    assert_eq!(dry.0, Some(1), "{}", dry.2);
+    let line = "✗ session vs_2 (test): record: before: nothing; after: requires_input, 1 events; why: it was not stored";
+    assert!(dry.1.contains(line), "{}", dry.1);
+    assert_eq!(
+        (part.0, part.1.as_str()),
+        (Some(0), "✓ nothing differs\n"),
+        "{}",
+        part.2
+    );
+    assert_eq!(whole.0, Some(0), "{}", whole.2);
+    assert!(whole.1.contains(line), "{}", whole.1);
+    assert!(
+        whole.1.contains(&format!("after   3 {digest}")),
+        "{}",
+        whole.1
+    );
+    assert_eq!(again.0, Some(0), "{}", again.1);
+}
+
+/// Runs the program with nothing in its environment.
+fn avow(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_avow"))
+        .args(arguments)
+        .env_clear()
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn what_is_no_rebuild_is_refused() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    let post = |body: &Value| {
+        let request = server.client().post(server.url("/v1/rebuilds"));
+        request.json(body).send().unwrap().status().as_u16()
+    };
+
+    assert_eq!(post(&json!({ "dry": true })), 400);
+    assert_eq!(post(&json!({ "session": "vs_1", "user": "user_1" })), 400);
+    assert_eq!(post(&json!({ "session": "" })), 400);
+    assert_eq!(server.get_plain("/v1/rebuilds/rebuild_none").status(), 404);
+    let cancel = server.url("/v1/rebuilds/rebuild_none/cancel");
+    let cancel = server.client().post(cancel).json(&json!({})).send();
+    assert_eq!(cancel.unwrap().status(), 404);
+}
+
+#[test]
+fn projections_of_an_older_reducer_are_folded_afresh_before_anything_is_answered() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    deliver_all(&server);
+    let right = everything(&server);
+    let digest = server.read_plain("/v1/digest");
+    drop(server);
+    falsify(directory.path());
+    let older = database(directory.path());
+    let version = 1_u32.to_be_bytes();
+    keyspace(&older, "meta")
+        .insert("reducer_version", version)
+        .unwrap();
+    drop(older);
+
+    let server = Server::start(directory.path());
+
+    assert_eq!(everything(&server), right);
+    assert_eq!(server.read_plain("/v1/digest"), digest);
+}
