@@ -146,6 +146,28 @@ fn a_token_that_is_cut_off_is_told_before_anybody_is_asked() {
 }
 
 #[test]
+fn an_export_waits_as_long_as_the_server_asks_it_to() {
+    let Guarded {
+        server,
+        data: _data,
+        audit,
+        ..
+    } = guarded(&["limits.token_requests_per_second=2"]);
+    let out = tempdir().unwrap();
+    let export = "export --server URL --out OUT/export";
+
+    let exports = [1, 2].map(|_| {
+        let output = run(export, server.url(), out.path(), &[("AVOW_TOKEN", &audit)]);
+        fs::remove_dir_all(out.path().join("export")).unwrap();
+        output
+    });
+
+    for output in exports {
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    }
+}
+
+#[test]
 fn no_command_takes_a_token_among_its_arguments() {
     let out = tempdir().unwrap();
     for (command, _) in COMMANDS {

@@ -3,13 +3,17 @@
 use std::io;
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use super::bounds::bytes_max;
 use crate::client::{Access, ClientError, server_url};
 
+/// How often a server may ask to wait before one answer, and how long at most.
+const WAITS_MAX: u32 = 30;
+const WAIT_MAX: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server may say nothing: for a digest it reads all of its projections.
 const SILENCE_MAX: Duration = Duration::from_mins(5);
@@ -59,6 +63,15 @@ pub enum WebError {
     },
 }
 
+/// Returns how long a server asks to wait that is asked too often.
+fn wait_of(answer: &Response) -> Option<Duration> {
+    if answer.status() != StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    let wait = answer.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    Some(Duration::from_secs(wait.parse().ok()?).min(WAIT_MAX))
+}
+
 fn advice(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => {
@@ -92,7 +105,8 @@ impl Web {
         let mut bytes = Vec::new();
         let url = format!("{}/{path}", self.base);
         let bytes_max = bytes_max(path);
-        match self.send(self.client.get(&url), (url, bytes_max), &mut bytes) {
+        let request = || self.client.get(&url);
+        match self.send(request, (url.clone(), bytes_max), &mut bytes) {
             Ok(()) => Ok(Some(bytes)),
             Err(WebError::Status { status, .. }) if status == StatusCode::NOT_FOUND => Ok(None),
             Err(error) => Err(error),
@@ -102,21 +116,21 @@ impl Web {
     /// Writes the resource at a path as it arrives.
     pub fn get_into(&self, path: &str, to: &mut dyn io::Write) -> Result<(), WebError> {
         let url = format!("{}/{path}", self.base);
-        self.send(self.client.get(&url), (url, u64::MAX), to)
+        self.send(|| self.client.get(&url), (url.clone(), u64::MAX), to)
     }
 
     /// Posts JSON to a path, and returns the answer.
     pub fn post(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, WebError> {
         let url = format!("{}/{path}", self.base);
         let mut bytes = Vec::new();
-        let request = self.client.post(&url).json(body);
-        self.send(request, (url, bytes_max(path)), &mut bytes)?;
+        let request = || self.client.post(&url).json(body);
+        self.send(request, (url.clone(), bytes_max(path)), &mut bytes)?;
         Ok(bytes)
     }
 
     fn send(
         &self,
-        request: RequestBuilder,
+        request: impl Fn() -> RequestBuilder,
         (url, bytes_max): (String, u64),
         to: &mut dyn io::Write,
     ) -> Result<(), WebError> {
@@ -125,7 +139,15 @@ impl Web {
                 url: url.clone(),
                 source,
             };
-            let mut answer = request.send().await.map_err(failed)?;
+            let mut waits = WAITS_MAX;
+            let mut answer = loop {
+                let answer = request().send().await.map_err(failed)?;
+                let Some(wait) = wait_of(&answer).filter(|_| waits > 0) else {
+                    break answer;
+                };
+                waits -= 1;
+                tokio::time::sleep(wait).await;
+            };
             if answer.status() != StatusCode::OK {
                 let status = answer.status();
                 return Err(WebError::Status { url, status });
