@@ -38,8 +38,12 @@ impl Service {
     /// it is the one that was in force. The only place where a policy changes; the log says so within about a second.
     pub fn replace_policy(&self, policy: Policy) -> Option<Arc<NamedPolicy>> {
         let policy = Arc::new(NamedPolicy::new(policy, None));
-        let before = self.policy.replace(Arc::clone(&policy));
-        (before != policy).then_some(policy)
+        // The same one stays, with what the log has said of it.
+        if self.policy.get().hash == policy.hash {
+            return None;
+        }
+        self.policy.replace(Arc::clone(&policy));
+        Some(policy)
     }
 
     /// Puts other webhook secrets in force. Returns whether they are others.
