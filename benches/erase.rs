@@ -115,6 +115,7 @@ fn erase(log: &Log, session: u64) {
     let words = Words {
         actor: "a bench".to_owned(),
         reason: "to be timed".to_owned(),
+        token: None,
     };
     let (sender, answer) = mpsc::channel();
     let reply = move |stated| sender.send(stated).unwrap();

@@ -165,9 +165,9 @@ fn a_file_of_an_export_that_is_too_long_or_no_file_is_not_read_to_its_end() {
     let rows: [(&str, Make<'_>); 2] = [("huge", &huge), ("a pipe", &pipe)];
     for (name, make) in rows {
         for file in [
-            "tile/0/000.p/14",
-            "tile/entries/000.p/14",
-            "payloads/000.p/14",
+            "tile/0/000.p/15",
+            "tile/entries/000.p/15",
+            "payloads/000.p/15",
             "checkpoint",
             "manifest.note",
         ] {

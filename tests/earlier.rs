@@ -181,6 +181,7 @@ fn decide(service: &Service, user: &str, action: Action, number: usize) {
     let words = Words {
         actor: "an operator".to_owned(),
         reason: "a test".to_owned(),
+        token: None,
     };
     let (sender, made) = mpsc::channel();
     let reply = move |result| sender.send(result).unwrap();

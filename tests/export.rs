@@ -247,6 +247,7 @@ fn erase(service: &Service, session: &str) {
     let words = Words {
         actor: "an operator".to_owned(),
         reason: "a wish".to_owned(),
+        token: None,
     };
     let (sender, erased) = mpsc::channel();
     service.state(subject, Statement::Erase, &words, move |stated| {

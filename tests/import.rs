@@ -91,9 +91,9 @@ fn the_commands_tell_one_root_and_one_digest() {
     assert_eq!((exported, imported), (Some(0), Some(0)), "{talk}{refused}");
     assert_eq!(again, told);
     let (_, digest, _) = run_on(Path::new(&home), &["digest"]);
-    let digest = digest.trim_end().strip_prefix("2 ").unwrap();
+    let digest = digest.trim_end().strip_prefix("3 ").unwrap();
     assert!(
-        told.ends_with(&format!("\ndigest {digest} of the first 2\n")),
+        told.ends_with(&format!("\ndigest {digest} of the first 3\n")),
         "{told}"
     );
 }

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use avow::access::token::TokenId;
+use avow::log::access::{Access, AccessFact, Accessed, Accessor};
 use avow::log::entry::{
     ErasureCause, ErasureDoneFact, ErasureFact, Fact, Leaf, OverrideFact, PayloadDigest,
     RequestTag, SessionFact, Subject, SubjectName, UnreadableFact,
@@ -149,6 +151,8 @@ fn leaves() -> Vec<(&'static str, Leaf)> {
         ("override_grant", leaf(Fact::Override(grant()))),
         ("override_block", own_leaf(Fact::Override(block()))),
         ("configuration", own_leaf(Fact::Configuration(policy()))),
+        ("access_by_token", leaf(Fact::Access(read()))),
+        ("access_by_local", own_leaf(Fact::Access(export()))),
     ]
 }
 
@@ -219,6 +223,22 @@ fn block() -> OverrideFact {
         expires: None,
         request: None,
         ..grant()
+    }
+}
+
+fn read() -> AccessFact {
+    AccessFact {
+        by: Accessor::Token(TokenId::parse("tok_0123456789abcdef").unwrap()),
+        access: Access::Explanation,
+        on: Accessed::User(full_fact().world, UserTag([0xaa; 16])),
+    }
+}
+
+fn export() -> AccessFact {
+    AccessFact {
+        by: Accessor::Local,
+        access: Access::Export,
+        on: Accessed::Everything,
     }
 }
 
@@ -416,6 +436,7 @@ fn any_leaf() -> impl Strategy<Value = Leaf> {
         custody_fact(),
         override_fact().prop_map(Fact::Override),
         any_policy().prop_map(Fact::Configuration),
+        access_fact().prop_map(Fact::Access),
     ];
     let digest = any::<([u8; 32], [u8; 32], u32)>().prop_map(
         |(sealed_sha256, commitment, plaintext_bytes)| PayloadDigest {
@@ -468,6 +489,39 @@ fn custody_fact() -> impl Strategy<Value = Fact> {
     })
 }
 
+fn access_fact() -> impl Strategy<Value = AccessFact> {
+    let by = prop_oneof![
+        select(vec![Accessor::Local, Accessor::Anonymous]),
+        any::<[u8; 8]>().prop_map(|bytes| {
+            let id = format!("tok_{}", hex::encode(bytes));
+            Accessor::Token(TokenId::parse(&id).unwrap())
+        }),
+    ];
+    let world = || {
+        (any::<bool>(), option::of(identifier())).prop_map(|(livemode, account)| World {
+            livemode,
+            account: account.map(|account| AccountId::parse(&account).unwrap()),
+        })
+    };
+    let on = prop_oneof![
+        Just(Accessed::Everything),
+        world().prop_map(Accessed::World),
+        (world(), any::<[u8; 16]>()).prop_map(|(world, tag)| Accessed::User(world, UserTag(tag))),
+        (world(), identifier()).prop_map(|(world, session)| {
+            Accessed::Session(world, SessionId::parse(&session).unwrap())
+        }),
+        any::<(u64, u64)>().prop_map(|(first, count)| Accessed::Entries {
+            first: SequenceNumber(first),
+            count,
+        }),
+    ];
+    (by, select(Access::ALL.to_vec()), on).prop_map(|(by, access, on)| AccessFact {
+        by,
+        access,
+        on,
+    })
+}
+
 fn override_fact() -> impl Strategy<Value = OverrideFact> {
     let action = prop_oneof![
         any::<u32>().prop_map(|attempts| Action::Grant { attempts }),
@@ -504,7 +558,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_decoding_panic_and_what_decodes_encodes_to_itself(mut bytes in vec(any::<u8>(), 0..400), kind in select(vec![1_u8, 2, 3, 5, 7, 8, 9, 11, 12])) {
+    fn no_bytes_make_decoding_panic_and_what_decodes_encodes_to_itself(mut bytes in vec(any::<u8>(), 0..400), kind in select(vec![1_u8, 2, 3, 5, 7, 8, 9, 11, 12, 13])) {
         if let [version, first, ..] = bytes.as_mut_slice() {
             (*version, *first) = (2, kind);
         }

@@ -448,6 +448,7 @@ fn an_override_ends_by_itself() {
     let words = Words {
         actor: "ada".to_owned(),
         reason: "a test".to_owned(),
+        token: None,
     };
     let (sender, made) = mpsc::channel();
     service.make_override(&block, &words, start, move |made| {

@@ -389,6 +389,7 @@ fn hold(directory: &Path, session: &str) {
     let words = Words {
         actor: "counsel".to_owned(),
         reason: "a lawsuit".to_owned(),
+        token: None,
     };
     service.state(subject, Statement::Hold, &words, move |stated| {
         sender.send(stated.is_ok()).unwrap();

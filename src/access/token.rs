@@ -12,6 +12,7 @@ const SECRET_BYTES: usize = 32;
 const CHECKSUM_BYTES: usize = 4;
 /// `avow_[0-9a-f]{72}`
 const HEX_DIGITS: usize = 2 * (SECRET_BYTES + CHECKSUM_BYTES);
+const ID_PREFIX: &str = "tok_";
 const ID_BYTES: usize = 8;
 
 /// The text of a token: 32 random bytes and their CRC32C, in hexadecimal digits behind [`PREFIX`].
@@ -79,7 +80,7 @@ impl TokenDigest {
     /// Returns the id of the token: the first bytes of the hash, which tell nothing of the token.
     pub fn id(&self) -> TokenId {
         let bytes: Vec<u8> = self.0.iter().take(ID_BYTES).copied().collect();
-        TokenId(format!("tok_{}", hex::encode(bytes)))
+        TokenId(format!("{ID_PREFIX}{}", hex::encode(bytes)))
     }
 
     /// Returns whether both are the same, in a time that does not tell where they differ.
@@ -93,6 +94,14 @@ impl TokenDigest {
 pub struct TokenId(String);
 
 impl TokenId {
+    /// Returns the id that a text spells.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix(ID_PREFIX)?;
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let is_id = digits.len() == 2 * ID_BYTES && digits.bytes().all(is_digit);
+        is_id.then(|| Self(text.to_owned()))
+    }
+
     /// Returns the id's text.
     pub fn as_str(&self) -> &str {
         &self.0

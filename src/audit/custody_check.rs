@@ -118,6 +118,7 @@ impl CustodyCheck {
                 | Fact::Release(_)
                 | Fact::Override(_)
                 | Fact::Configuration(_)
+                | Fact::Access(_)
         );
         if is_stated != (leaf.key_slot == KeySlot::LOG) || leaf.key_slot == KeySlot::SIGNING {
             let slot = leaf.key_slot.0;
@@ -151,7 +152,7 @@ impl CustodyCheck {
             }
             Fact::Hold(subject) => (name(subject), subject.key_slot, Step::Hold, 0),
             Fact::Release(subject) => (name(subject), subject.key_slot, Step::Release, 0),
-            Fact::Override(_) | Fact::Configuration(_) => return Ok(()), // they concern nobody's payloads
+            Fact::Override(_) | Fact::Configuration(_) | Fact::Access(_) => return Ok(()), // they concern nobody's payloads
         };
         let mut row = [0; ROW_BYTES];
         let fields = subject.into_iter().chain(sequence.to_be_bytes());

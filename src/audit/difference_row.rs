@@ -88,6 +88,7 @@ impl<'difference> DifferenceRow<'difference> {
         let policy = match &leaf.fact {
             Fact::Configuration(policy) => Some(hash(policy)),
             Fact::Event(_)
+            | Fact::Access(_)
             | Fact::Conflict(_)
             | Fact::Unreadable(_)
             | Fact::Erasure(_)
@@ -146,7 +147,8 @@ impl WhyRow {
             | Fact::Hold(_)
             | Fact::Release(_)
             | Fact::Override(_)
-            | Fact::Configuration(_) => None,
+            | Fact::Configuration(_)
+            | Fact::Access(_) => None,
         };
         let made = leaf.override_fact();
         Self {

@@ -184,7 +184,8 @@ impl ExportEntries {
             | Fact::Hold(_)
             | Fact::Release(_)
             | Fact::Override(_)
-            | Fact::Configuration(_) => {}
+            | Fact::Configuration(_)
+            | Fact::Access(_) => {}
         }
     }
 }

@@ -62,7 +62,8 @@ impl Gathered {
                 | Fact::ErasureDone(_)
                 | Fact::Hold(_)
                 | Fact::Release(_)
-                | Fact::Override(_) => {
+                | Fact::Override(_)
+                | Fact::Access(_) => {
                     let name = session_of(&leaf.fact).filter(|name| named.contains_key(name));
                     if let Some(name) = name {
                         gathered.sessions.entry(name).or_default().take_in(leaf);

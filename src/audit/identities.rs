@@ -48,6 +48,11 @@ impl Identities {
                 Some(event) => (name_of(&[b"u", event.as_str().as_bytes()]), false),
                 None => (name_of(&[b"b", &fact.body_tag]), false),
             },
+            // Sealed with a nonce of its own: what has the same payload is a copy.
+            Fact::Access(_) => match &leaf.payload {
+                Some(payload) => (name_of(&[b"a", &payload.sealed_sha256]), false),
+                None => return Ok(()),
+            },
             Fact::Override(fact) => (name_of(&[b"v", fact.id.as_str().as_bytes()]), false),
             Fact::Erasure(_)
             | Fact::ErasureDone(_)
@@ -78,7 +83,7 @@ impl Identities {
                 (Some((_, earlier)), false) => findings.add_of(
                     Class::Tampered,
                     sequence,
-                    format!("entry {earlier} is the same event, override or request"),
+                    format!("entry {earlier} is the same event, override, request or access"),
                 ),
                 (None, true) => findings.add_of(
                     Class::Tampered,

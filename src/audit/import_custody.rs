@@ -55,7 +55,8 @@ impl Unexplained {
             | Fact::Hold(_)
             | Fact::Release(_)
             | Fact::Override(_)
-            | Fact::Configuration(_) => return Ok(()),
+            | Fact::Configuration(_)
+            | Fact::Access(_) => return Ok(()),
         };
         // The wish will do: the next start carries out what is not done.
         self.keys.remove(&wanted.key_slot);
@@ -77,6 +78,7 @@ fn subject_of(leaf: &Leaf) -> Option<SubjectName> {
         | Fact::Hold(_)
         | Fact::Release(_)
         | Fact::Override(_)
-        | Fact::Configuration(_) => None,
+        | Fact::Configuration(_)
+        | Fact::Access(_) => None,
     }
 }

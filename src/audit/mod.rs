@@ -2,6 +2,7 @@
 //!
 //! Read-only: no file of a source is changed, and sled is never opened. What a log holds is judged by the leaves alone.
 
+pub mod access_record;
 pub mod auditor;
 pub mod backup;
 mod bounds;

@@ -180,7 +180,8 @@ pub(super) fn user_of(fact: &Fact) -> Option<UserTag> {
         | Fact::Hold(_)
         | Fact::Release(_)
         | Fact::Override(_)
-        | Fact::Configuration(_) => None,
+        | Fact::Configuration(_)
+        | Fact::Access(_) => None,
     }
 }
 
@@ -190,7 +191,9 @@ pub(super) fn session_of(fact: &Fact) -> Option<SessionName> {
         Fact::Event(fact) | Fact::Conflict(fact) => {
             return Some((fact.world.clone(), fact.session.clone()));
         }
-        Fact::Unreadable(_) | Fact::Override(_) | Fact::Configuration(_) => return None,
+        Fact::Unreadable(_) | Fact::Override(_) | Fact::Configuration(_) | Fact::Access(_) => {
+            return None;
+        }
         Fact::Erasure(ErasureFact { subject, .. })
         | Fact::ErasureDone(ErasureDoneFact { subject, .. })
         | Fact::Hold(subject)

@@ -9,6 +9,7 @@ use state_machine::transition::{Mark, Transition};
 use super::replay::Step;
 use super::replay_end::{NameRow, name};
 use super::replay_override::OverrideRow;
+use crate::log::access::{AccessFact, Accessed};
 use crate::log::entry::{ErasureDoneFact, ErasureFact, Fact, SessionFact, Subject, SubjectName};
 use crate::service::change::Change;
 use crate::service::moment::moment;
@@ -98,6 +99,7 @@ impl<'step> StepRow<'step> {
             Fact::Release(subject) => ("release", subject_name(subject), None),
             Fact::Override(_) => ("override", None, None),
             Fact::Configuration(_) => ("configuration", None, None),
+            Fact::Access(fact) => ("access", accessed_session(fact), None),
         };
         let changes = step.changes.iter().cloned();
         Self {
@@ -142,6 +144,16 @@ impl TransitionRow {
                 Mark::Anomaly(rule) => Some(rule.as_str()),
             },
         }
+    }
+}
+
+fn accessed_session(fact: &AccessFact) -> Option<NameRow<'_>> {
+    match &fact.on {
+        Accessed::Session(world, session) => Some(name(world, session)),
+        Accessed::Everything
+        | Accessed::World(_)
+        | Accessed::User(..)
+        | Accessed::Entries { .. } => None,
     }
 }
 

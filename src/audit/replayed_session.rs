@@ -37,7 +37,8 @@ impl ReplayedSession {
             | Fact::Hold(_)
             | Fact::Release(_)
             | Fact::Override(_)
-            | Fact::Configuration(_) => None,
+            | Fact::Configuration(_)
+            | Fact::Access(_) => None,
         };
         self.custody = self.custody.after(leaf.sequence, &leaf.fact);
         (transition, changes(&before, &self.facts()))

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::progress::Bar;
 use super::server_access::ServerAccess;
-use super::{Verdict, output};
+use super::{Verdict, access_record, output};
 use crate::audit::auditor::{Request, audit};
 use crate::audit::finding::Class;
 use crate::audit::heads::Seen;
@@ -22,7 +22,7 @@ use crate::transparency::key::VerifierKey;
 use crate::transparency::note::Note;
 use crate::transparency::policy::Policy;
 
-/// Prove that a log was not changed, cut, reordered or forked
+/// Prove that a log was not changed, cut, reordered or forked; tell who had to do with it
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -32,6 +32,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Verify(Box<Verify>),
+    Access(access_record::Arguments),
 }
 
 /// Audit a data directory, an export or a server, and change nothing
@@ -83,6 +84,7 @@ struct Verify {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     match &arguments.command {
         Command::Verify(arguments) => verify(arguments),
+        Command::Access(arguments) => access_record::run(arguments),
     }
 }
 
@@ -161,7 +163,7 @@ impl Verify {
     }
 }
 
-fn open_vault(path: &Path) -> anyhow::Result<VaultReader> {
+pub(super) fn open_vault(path: &Path) -> anyhow::Result<VaultReader> {
     VaultReader::open(path).with_context(|| path.display().to_string())
 }
 

@@ -12,6 +12,7 @@ use crate::audit::export::{Exported, export};
 use crate::audit::export_source::Server;
 use crate::audit::web::Web;
 use crate::config::Configuration;
+use crate::log::access::{Access, Accessed};
 
 /// Export the log: entries, tree, checkpoints and sealed payloads in one signed directory
 ///
@@ -51,6 +52,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     } else {
         let configuration = arguments.sources.with(Configuration::load)?;
         let service = opened::open(configuration, "export from it with `--server URL`")?;
+        let (access, on) = (Access::Export, Accessed::Everything);
+        opened::record(&service, access, on, "avow export")?;
         export(&service, out, with_payloads, progress)?
     };
     bar.finish();

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod access_record;
 mod audit;
 mod backup;
 mod config;
@@ -23,6 +24,7 @@ mod man;
 mod named_user;
 mod opened;
 mod output;
+mod overrides;
 mod policy_file;
 mod progress;
 mod rebuild;
@@ -44,6 +46,7 @@ mod told;
 mod trace;
 mod what_if;
 mod witness;
+mod world;
 
 /// Turn Stripe Identity webhooks into an answer that a company can act on and prove
 ///
@@ -68,6 +71,7 @@ enum Command {
     Erase(custody::Erase),
     Hold(custody::Hold),
     Release(custody::Release),
+    Override(overrides::Arguments),
     Status(status::Arguments),
     Doctor(doctor::Arguments),
     Digest(digest::Arguments),
@@ -131,6 +135,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Erase(arguments) => custody::erase(&arguments),
         Command::Hold(arguments) => custody::hold(&arguments),
         Command::Release(arguments) => custody::release(&arguments),
+        Command::Override(arguments) => overrides::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Digest(arguments) => digest::run(&arguments),

@@ -1,10 +1,13 @@
 //! Opening the data without serving them.
 
 use anyhow::{Context, anyhow};
+use crossbeam_channel::bounded;
 
 use super::output;
-use crate::config::Configuration;
+use crate::config::{self, Configuration};
 use crate::log::OpenError as LogError;
+use crate::log::Words;
+use crate::log::access::{Access, AccessFact, Accessed, Accessor};
 use crate::service::{OpenError, Service};
 use crate::system;
 
@@ -38,4 +41,32 @@ pub(super) fn open(configuration: Configuration, advice: &str) -> anyhow::Result
     }
     service.wait_until_caught_up();
     Ok(service)
+}
+
+/// Records what a command does with data that it has opened, and waits until that is durable.
+pub(super) fn record(
+    service: &Service,
+    access: Access,
+    on: Accessed,
+    command: &str,
+) -> anyhow::Result<()> {
+    let access = AccessFact {
+        by: Accessor::Local,
+        access,
+        on,
+    };
+    // What the system says of the account; who has the data directory and its keys can say anything.
+    let account = config::environment("USER").or_else(|| config::environment("LOGNAME"));
+    let words = Words {
+        actor: account.unwrap_or_else(|| "whoever has the data directory".to_owned()),
+        reason: command.to_owned(),
+        token: None,
+    };
+    let (sender, recorded) = bounded(1);
+    service.record_access(access, &words, move |outcome| drop(sender.send(outcome)));
+    let lost = "the log ended before it had this on record";
+    recorded.recv().context(lost)??;
+    // What the command tells of the projections covers its own entry.
+    service.wait_until_caught_up();
+    Ok(())
 }

@@ -8,6 +8,8 @@ use super::sources::SourceArguments;
 use crate::access::admission::Admission;
 use crate::config::settings::Settings;
 use crate::config::tokens::{self, TokensError};
+use crate::log::Words;
+use crate::log::access::{Access, AccessFact, Accessed, Accessor};
 use crate::service::Service;
 use crate::system;
 use crate::tls::certificate::Certificate;
@@ -39,7 +41,13 @@ impl<'server> Running<'server> {
         let path = self.settings.tokens_file()?;
         let files = [path.clone()];
         let take = move || match tokens::read(&path)? {
-            Some(register) => Ok(self.admission.replace(register, system::now_seconds())),
+            Some(register) => {
+                let changes = self.admission.replace(register, system::now_seconds());
+                if let Some(changes) = &changes {
+                    record_tokens(self.service, changes);
+                }
+                Ok(changes)
+            }
             None if self.admission.has_register() => Err(TokensError::Missing.into()),
             None => Ok(None),
         };
@@ -99,4 +107,22 @@ fn others(settings: &Settings, started_with: &Settings) -> String {
         ..settings.clone()
     };
     format!("{settings:?}")
+}
+
+fn record_tokens(service: &Service, changes: &str) {
+    let access = AccessFact {
+        by: Accessor::Local,
+        access: Access::Tokens,
+        on: Accessed::Everything,
+    };
+    let words = Words {
+        actor: "whoever changed the file of the tokens".to_owned(),
+        reason: changes.to_owned(),
+        token: None,
+    };
+    service.record_access(access, &words, |recorded| {
+        if let Err(error) = recorded {
+            tracing::error!(%error, "a change of the access tokens is in force, and not on record");
+        }
+    });
 }

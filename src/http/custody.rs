@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::body::json_of;
+use super::caller::token;
 use super::error::Error;
 use super::parameters::Parameters;
 use crate::log::entry::SubjectName;
@@ -50,7 +51,10 @@ async fn state(
     let mut parameters = Parameters::of(request)?;
     let world = parameters.world(&shared.options.default_world)?;
     parameters.finish()?;
-    let words = words(request, body, shared).await?;
+    let words = Words {
+        token: token(request),
+        ..words(request, body, shared).await?
+    };
     let id = SessionId::parse(id).map_err(|_| Error::nothing_kept())?;
     let subject = SubjectName::Session(world, id);
     let service = shared.service()?;
@@ -78,7 +82,11 @@ async fn words(request: &HttpRequest, body: Payload, shared: &Shared) -> Result<
         Error::invalid("body_invalid", message)
     })?;
     let WordsJson { actor, reason } = words;
-    Ok(Words { actor, reason })
+    Ok(Words {
+        actor,
+        reason,
+        token: None,
+    })
 }
 
 #[derive(Deserialize)]

@@ -14,6 +14,7 @@ use super::facts::{FactJson, kind};
 use super::parameters::Parameters;
 use super::tlog::{ASK_AGAIN, TEXT};
 use crate::log::Words;
+use crate::log::access::{Access, Accessed};
 use crate::log::entry::PayloadDigest;
 use crate::service::evidence::PublicEntry;
 use crate::transparency::hash::leaf_hash;
@@ -43,7 +44,13 @@ pub(super) async fn show(
     shared: Data<Shared>,
 ) -> Result<HttpResponse, Error> {
     Parameters::of(&request)?.finish()?;
-    let entry = shared.service()?.public_entry(number(&sequence)?)?;
+    let sequence = number(&sequence)?;
+    let entry = shared.service()?.public_entry(sequence)?;
+    if entry.words.is_some() {
+        let (first, count) = (sequence, 1);
+        let on = Accessed::Entries { first, count };
+        shared.record_read(&request, Access::Words, on).await?;
+    }
     found(&request, &EntryJson::of(&entry))
 }
 

@@ -13,6 +13,7 @@ use super::Shared;
 use super::body::body_of;
 use super::error::Error;
 use super::parameters::Parameters;
+use crate::log::access::{Access, Accessed};
 use crate::log::tree::checkpoint_record;
 use crate::transparency::export::ManifestHash;
 use crate::transparency::note::Note;
@@ -45,6 +46,8 @@ pub(super) async fn sign(
         let message = "the body is {\"manifest_sha256\":\"<64 lower-case hexadecimal digits>\"}";
         Error::parameter("manifest_sha256", message)
     })?;
+    let on = Accessed::Everything;
+    shared.record_access(&request, Access::Export, on).await?;
     let note = shared.service()?.sign_export(&manifest).map_err(|error| {
         tracing::error!(%error, "an export could not be signed");
         Error::unavailable("not_signed", "the log's key cannot be read")

@@ -7,6 +7,8 @@ use state_machine::id::{AccountId, EventId, ReportId, SessionId, World};
 use super::policy::PolicyJson;
 use super::sessions::LastErrorJson;
 use super::users::tag_text;
+use crate::access::token::TokenId;
+use crate::log::access::{AccessFact, Accessed};
 use crate::log::entry::{
     ErasureCause, Fact, OverrideFact, SessionFact, Subject, SubjectName, UnreadableFact,
 };
@@ -25,6 +27,7 @@ pub(super) fn kind(fact: &Fact) -> &'static str {
         Fact::Release(_) => "release",
         Fact::Override(_) => "override",
         Fact::Configuration(_) => "configuration",
+        Fact::Access(_) => "access",
     }
 }
 
@@ -51,6 +54,7 @@ pub(super) enum FactJson<'a> {
     Configuration {
         retry_policy: PolicyJson,
     },
+    Access(AccessFactJson<'a>),
 }
 
 impl<'a> FactJson<'a> {
@@ -81,6 +85,45 @@ impl<'a> FactJson<'a> {
             Fact::Configuration(policy) => Self::Configuration {
                 retry_policy: PolicyJson::of(policy),
             },
+            Fact::Access(fact) => Self::Access(AccessFactJson::of(fact)),
+        }
+    }
+}
+
+/// Who has had to do with what; what is on a user, a session or entries names them.
+#[derive(Serialize)]
+pub(super) struct AccessFactJson<'a> {
+    by: &'static str,
+    token: Option<&'a str>,
+    access: &'static str,
+    livemode: Option<bool>,
+    account: Option<&'a str>,
+    user_tag: Option<String>,
+    session: Option<&'a str>,
+    first_entry: Option<u64>,
+    entries: Option<u64>,
+}
+
+impl<'a> AccessFactJson<'a> {
+    fn of(fact: &'a AccessFact) -> Self {
+        let (named, user, session, entries) = match &fact.on {
+            Accessed::Everything => (None, None, None, None),
+            Accessed::World(world) => (Some(world), None, None, None),
+            Accessed::User(world, tag) => (Some(world), Some(*tag), None, None),
+            Accessed::Session(world, session) => (Some(world), None, Some(session), None),
+            Accessed::Entries { first, count } => (None, None, None, Some((first.0, *count))),
+        };
+        let named = named.map(world);
+        Self {
+            by: fact.by.as_str(),
+            token: fact.by.token().map(TokenId::as_str),
+            access: fact.access.as_str(),
+            livemode: named.map(|(livemode, _)| livemode),
+            account: named.and_then(|(_, account)| account),
+            user_tag: user.map(tag_text),
+            session: session.map(SessionId::as_str),
+            first_entry: entries.map(|(first, _)| first),
+            entries: entries.map(|(_, count)| count),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod anomalies;
 mod answer;
 mod body;
+mod caller;
 mod connection;
 pub mod custody;
 mod digest;

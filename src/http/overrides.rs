@@ -4,7 +4,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
-use state_machine::id::{AccountId, InvalidIdentifier, OverrideId, World};
+use state_machine::id::{AccountId, InvalidIdentifier, OverrideId, UserTag, World};
 use state_machine::overrides::{Action, Override};
 use state_machine::time::Timestamp;
 use tokio::sync::oneshot;
@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::Shared;
 use super::answer::{List, found};
 use super::body::json_of;
+use super::caller::token;
 use super::error::Error;
 use super::parameters::Parameters;
 use super::users::tag_text;
@@ -20,9 +21,10 @@ use crate::stripe::user_reference::UserReference;
 
 /// Room for the longest words, each of their bytes escaped.
 const BODY_BYTES_MAX: usize = 32 * 1024;
-const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// The header by which a request is known again.
+pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Says that an answer was given before, as Stripe says it.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// `POST /v1/users/{id}/overrides`
 pub(super) async fn make(
@@ -52,7 +54,12 @@ pub(super) async fn make(
     };
     let Body { actor, reason, .. } = body;
     let (sender, answer) = oneshot::channel();
-    let words = Words { actor, reason };
+    let token = token(&request);
+    let words = Words {
+        actor,
+        reason,
+        token,
+    };
     service.make_override(&wanted, &words, shared.now(), move |made| {
         // A client that has gone is not told; the override stands.
         drop(sender.send(made));
@@ -62,12 +69,7 @@ pub(super) async fn make(
     let there = service
         .override_at(made.sequence)
         .ok_or_else(Error::not_recorded)?;
-    let answer = Answer::of(
-        &there,
-        reference.expose(),
-        &wanted.world,
-        &tag_text(wanted.user),
-    );
+    let answer = Answer::of(&there, reference.expose(), &wanted.world, wanted.user);
     let mut response = HttpResponse::Ok();
     if made.is_repeated {
         response.insert_header((REPLAYED, HeaderValue::from_static("true")));
@@ -93,9 +95,8 @@ pub(super) async fn list(
     let page = service
         .overrides_of_user(&world, tag, position.as_ref(), limit)?
         .ok_or_else(unknown)?;
-    let tag = tag_text(tag);
     let list = List::of(request.path(), &page, |made| {
-        Answer::of(made, reference.expose(), &world, &tag)
+        Answer::of(made, reference.expose(), &world, tag)
     });
     found(&request, &list)
 }
@@ -186,13 +187,13 @@ pub struct Answer {
 
 impl Answer {
     /// Returns how an override is told.
-    pub fn of(made: &Override, user: &str, world: &World, tag: &str) -> Self {
+    pub fn of(made: &Override, user: &str, world: &World, tag: UserTag) -> Self {
         let account = world.account.as_ref().map(AccountId::as_str);
         Self {
             object: "override".to_owned(),
             id: made.id.as_str().to_owned(),
             user: user.to_owned(),
-            tag: tag.to_owned(),
+            tag: tag_text(tag),
             livemode: world.livemode,
             account: account.map(str::to_owned),
             action: made.action.as_str().to_owned(),

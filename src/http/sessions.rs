@@ -19,6 +19,7 @@ use super::error::Error;
 use super::parameters::Parameters;
 use super::users::text_of;
 use crate::log::Custody;
+use crate::log::access::{Access, Accessed};
 use crate::projections::view::SessionFilter;
 use crate::service::Service;
 use crate::service::read::Page;
@@ -84,6 +85,10 @@ pub(super) async fn list(
 
     let since_max = age_seconds.map(|age| asked.now.plus_seconds(-i64::from(age)));
     let service = shared.service()?;
+    let names = Accessed::World(world.clone());
+    shared
+        .record_read(&request, Access::Sessions, names)
+        .await?;
     let filter = SessionFilter { state, since_max };
     let (page, scanned_to) = if asked.horizon.is_open() {
         (service.sessions(&world, filter, position, limit)?, None)

@@ -5,11 +5,13 @@ use std::ops::Range;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use state_machine::id::SequenceNumber;
 
 use super::Shared;
 use super::answer::found_bytes;
 use super::error::Error;
 use super::parameters::Parameters;
+use crate::log::access::{Access, Accessed};
 use crate::transparency::tile::{EntryBundle, TILE_WIDTH};
 
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
@@ -76,7 +78,13 @@ pub(super) async fn payloads(
     let Some(Ok(bundle)) = bundle else {
         return Err(Error::path_unknown());
     };
+    let entries = bundle.entries();
+    let on = Accessed::Entries {
+        first: SequenceNumber(entries.start),
+        count: entries.end.saturating_sub(entries.start),
+    };
     let bytes = shared.service()?.payload_bundle(bundle)?;
+    shared.record_read(&request, Access::Payloads, on).await?;
     Ok(HttpResponse::Ok()
         .content_type(BYTES)
         .insert_header((CACHE_CONTROL, NOT_AT_ALL))

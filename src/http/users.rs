@@ -13,6 +13,7 @@ use super::answer::{List, found};
 use super::error::Error;
 use super::parameters::Parameters;
 use super::sessions::{LastErrorAtJson, SessionSummary, status};
+use crate::log::access::{Access, Accessed};
 use crate::service::Service;
 use crate::service::sessions::UserName;
 use crate::service::users::{UserAnswer, UserFilter};
@@ -63,6 +64,8 @@ pub(super) async fn list(
     let asked = shared.asked(&mut parameters).await?;
     parameters.finish()?;
 
+    let names = Accessed::World(world.clone());
+    shared.record_read(&request, Access::Users, names).await?;
     let page = service.users(&world, &filter, position, limit, &asked)?;
     let mut list = List::of("/v1/users", &page.users, |(name, user)| {
         UserJson::of(user, text_of(name), &world)

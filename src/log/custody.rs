@@ -37,7 +37,8 @@ impl CustodyChange {
             | Fact::Conflict(_)
             | Fact::Unreadable(_)
             | Fact::Override(_)
-            | Fact::Configuration(_) => None,
+            | Fact::Configuration(_)
+            | Fact::Access(_) => None,
             Fact::Erasure(_) => Some(Self::ErasureWanted),
             Fact::ErasureDone(_) => Some(Self::ErasureDone),
             Fact::Hold(_) => Some(Self::Held),
@@ -115,7 +116,8 @@ pub(super) fn subject_of(fact: &Fact) -> Option<&Subject> {
         | Fact::Conflict(_)
         | Fact::Unreadable(_)
         | Fact::Override(_)
-        | Fact::Configuration(_) => None,
+        | Fact::Configuration(_)
+        | Fact::Access(_) => None,
         Fact::Erasure(ErasureFact { subject, .. })
         | Fact::ErasureDone(ErasureDoneFact { subject, .. })
         | Fact::Hold(subject)

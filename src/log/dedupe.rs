@@ -44,6 +44,7 @@ impl Identification {
             | Fact::Release(subject) => Self::with(b'o', &subject.key_slot.0.to_le_bytes()),
             Fact::Override(fact) => Self::with(b'v', fact.id.as_str().as_bytes()),
             Fact::Configuration(_) => Self::with(b'p', &[]),
+            Fact::Access(_) => Self::with(b'a', &[]),
         }
     }
 
@@ -80,6 +81,7 @@ pub(super) fn facts_digest(fact: &Fact) -> FactsDigest {
             ..
         }) => return request.content,
         Fact::Override(OverrideFact { request: None, .. })
+        | Fact::Access(_)
         | Fact::Unreadable(_)
         | Fact::Erasure(_)
         | Fact::ErasureDone(_)

@@ -121,7 +121,8 @@ impl Draft {
             | Fact::Conflict(_)
             | Fact::Unreadable(_)
             | Fact::Override(_)
-            | Fact::Configuration(_) => None,
+            | Fact::Configuration(_)
+            | Fact::Access(_) => None,
         };
         Ok(match stands {
             Some(sequence) => Appended {
@@ -206,6 +207,7 @@ fn is_redaction(fact: &Fact) -> bool {
         | Fact::Hold(_)
         | Fact::Release(_)
         | Fact::Override(_)
-        | Fact::Configuration(_) => false,
+        | Fact::Configuration(_)
+        | Fact::Access(_) => false,
     }
 }

@@ -8,6 +8,7 @@ use state_machine::overrides::Action;
 use state_machine::retry::policy::Policy;
 use state_machine::time::{ReceivedAt, Timestamp};
 
+use super::access::AccessFact;
 use super::vault::KeySlot;
 use crate::stripe::decode::{EventForm, Unreadable};
 use crate::stripe::secret::SecretFingerprint;
@@ -60,7 +61,8 @@ impl Leaf {
             | Fact::Hold(_)
             | Fact::Release(_)
             | Fact::Override(_)
-            | Fact::Configuration(_) => horizon.admits_own(self.arrival()),
+            | Fact::Configuration(_)
+            | Fact::Access(_) => horizon.admits_own(self.arrival()),
         }
     }
 }
@@ -86,6 +88,8 @@ pub enum Fact {
     Configuration(Policy),
     /// What an operator decided about a user; the payload says who and why.
     Override(OverrideFact),
+    /// Somebody has had to do with personal data, or with what is kept; the payload says in words who and by what.
+    Access(AccessFact),
 }
 
 /// The closed, non-personal part of an event.

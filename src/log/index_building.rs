@@ -89,7 +89,8 @@ fn known(entry: &Entry) -> Option<(Identification, Known)> {
         | Fact::ErasureDone(_)
         | Fact::Hold(_)
         | Fact::Release(_)
-        | Fact::Configuration(_) => return None,
+        | Fact::Configuration(_)
+        | Fact::Access(_) => return None,
     };
     let sequence = entry.leaf.sequence;
     Some((identification, Known { sequence, facts }))

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use state_machine::id::{EventId, SequenceNumber};
 use state_machine::time::ReceivedAt;
 
+use super::access_fact::{access, put_access};
 use super::binary::{Fields, put_text};
 use super::configuration_fact::{policy, put_policy};
 use super::entry::{Fact, Leaf, PayloadDigest, UnreadableFact};
@@ -30,6 +31,7 @@ const KIND_ERASURE_DONE: u8 = 8;
 const KIND_CONFIGURATION: u8 = 9;
 const KIND_HOLD: u8 = 11;
 const KIND_RELEASE: u8 = 12;
+const KIND_ACCESS: u8 = 13;
 
 /// Where the flags stand, behind version, kind, sequence, time of receipt and key slot.
 pub(super) const FLAGS_AT: usize = 2 + 8 + 8 + 8;
@@ -83,6 +85,7 @@ impl Leaf {
             }
             Fact::Override(fact) => put_override(&mut bytes, fact),
             Fact::Configuration(policy) => put_policy(&mut bytes, policy),
+            Fact::Access(fact) => put_access(&mut bytes, fact),
         }
         bytes
     }
@@ -167,6 +170,7 @@ fn kind(fact: &Fact) -> u8 {
         Fact::Release(_) => KIND_RELEASE,
         Fact::Override(_) => KIND_OVERRIDE,
         Fact::Configuration(_) => KIND_CONFIGURATION,
+        Fact::Access(_) => KIND_ACCESS,
     }
 }
 
@@ -181,6 +185,7 @@ fn fact(kind: u8, fields: &mut Fields<'_>) -> Result<Fact, LeafError> {
         KIND_RELEASE => Fact::Release(erasure_fact::subject(fields)?),
         KIND_OVERRIDE => Fact::Override(override_fact(fields)?),
         KIND_CONFIGURATION => Fact::Configuration(policy(fields)?),
+        KIND_ACCESS => Fact::Access(access(fields)?),
         unknown => return Err(LeafError::UnknownKind(unknown)),
     })
 }

@@ -11,6 +11,8 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Sender, bounded, unbounded};
 
+pub mod access;
+mod access_fact;
 mod append;
 mod binary;
 mod blanking;

@@ -1,4 +1,5 @@
-//! Overriding: preparing what an operator decides about a user, and knowing a request again that is made twice.
+//! Overriding: preparing what an operator decides about a user, and knowing a request again that is made twice. And
+//! preparing the record of who has had to do with what.
 
 use state_machine::history::Arrival;
 use state_machine::id::{OverrideId, UserTag, World};
@@ -6,6 +7,7 @@ use state_machine::overrides::{Action, Override};
 use state_machine::time::Timestamp;
 
 use super::Log;
+use super::access::AccessFact;
 use super::dedupe::Identification;
 use super::entry::{Fact, Leaf, OverrideFact, RequestTag};
 use super::override_fact::put_decision;
@@ -69,6 +71,18 @@ impl Log {
         Ok(Prepared::of_override((log_keys, options), fact, words)?)
     }
 
+    /// Seals and hashes the record of an access, on the caller's thread.
+    pub fn prepare_access(
+        &self,
+        fact: AccessFact,
+        words: &Words,
+    ) -> Result<Prepared, PrepareError> {
+        let Shared {
+            log_keys, options, ..
+        } = &*self.shared;
+        Ok(Prepared::of_access((log_keys, options), fact, words)?)
+    }
+
     /// Tells whether a request was made under a key, as far as the index has come. Whoever appends is told for sure.
     pub fn knows_request(&self, key: &IdempotencyKey) -> bool {
         let tag = self.shared.log_keys.request_tag(key.0.as_bytes());
@@ -81,7 +95,11 @@ impl Log {
 fn content(fact: &OverrideFact, words: &Words) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
     put_decision(&mut bytes, fact);
-    let Words { actor, reason } = words;
+    let Words {
+        actor,
+        reason,
+        token: _,
+    } = words;
     for text in [actor, reason] {
         bytes.extend(u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
         bytes.extend_from_slice(text.as_bytes());
@@ -101,7 +119,8 @@ impl Leaf {
             | Fact::ErasureDone(_)
             | Fact::Hold(_)
             | Fact::Release(_)
-            | Fact::Configuration(_) => None,
+            | Fact::Configuration(_)
+            | Fact::Access(_) => None,
         }
     }
 

@@ -7,6 +7,7 @@ use state_machine::event::{Event, RedactionStatus, Status};
 use state_machine::id::SequenceNumber;
 use state_machine::time::ReceivedAt;
 
+use super::access::AccessFact;
 use super::binary::bounded;
 use super::dedupe::{FactsDigest, Identification, facts_digest};
 use super::entry::{Entry, Fact, Leaf, OverrideFact, PayloadDigest, SessionFact, UnreadableFact};
@@ -57,8 +58,11 @@ impl From<KeyError> for PrepareError {
 pub struct Words {
     /// Who.
     pub actor: String,
-    /// Why.
+    /// Why; of an access, by what.
     pub reason: String,
+    /// The id of the token that was shown, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 impl Prepared {
@@ -128,6 +132,16 @@ impl Prepared {
             delivery: request,
             ..prepared
         })
+    }
+
+    /// Prepares the record of an access.
+    pub(super) fn of_access(
+        (keys, options): (&LogKeys, &Options),
+        fact: AccessFact,
+        words: &Words,
+    ) -> Result<Self, RandomError> {
+        let fact = Fact::Access(fact);
+        Self::of_statement((keys, options), KeyRing::of_log(), fact, words)
     }
 
     /// Prepares what the log states by itself, of a time.

@@ -134,7 +134,8 @@ fn subject_name(entry: &Entry) -> SubjectName {
         | Fact::Hold(_)
         | Fact::Release(_)
         | Fact::Override(_)
-        | Fact::Configuration(_) => SubjectName::Entry(entry.leaf.sequence),
+        | Fact::Configuration(_)
+        | Fact::Access(_) => SubjectName::Entry(entry.leaf.sequence),
     }
 }
 

@@ -145,6 +145,7 @@ fn user_of(fact: &Fact) -> Option<UserTag> {
         | Fact::Hold(_)
         | Fact::Release(_)
         | Fact::Override(_)
-        | Fact::Configuration(_) => None,
+        | Fact::Configuration(_)
+        | Fact::Access(_) => None,
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn concern(leaf: &Leaf) -> Concern<'_> {
         },
         Fact::Override(OverrideFact { world, user, .. }) => Concern::User(world, *user),
         Fact::Configuration(policy) => Concern::Policy(policy),
+        Fact::Access(_) => Concern::Nothing,
     }
 }
 
@@ -84,7 +85,7 @@ impl SessionRecord {
                     self.insert_custody_step(CustodyStep { change, arrival });
                 }
             }
-            Fact::Unreadable(_) | Fact::Override(_) | Fact::Configuration(_) => {}
+            Fact::Unreadable(_) | Fact::Override(_) | Fact::Configuration(_) | Fact::Access(_) => {}
         }
     }
 

@@ -87,7 +87,8 @@ impl Service {
             | Fact::Hold(_)
             | Fact::Release(_)
             | Fact::Override(_)
-            | Fact::Configuration(_) => None,
+            | Fact::Configuration(_)
+            | Fact::Access(_) => None,
         }
     }
 
@@ -110,7 +111,11 @@ impl Service {
 }
 
 fn check(words: &Words) -> Result<(), StatementError> {
-    let Words { actor, reason } = words;
+    let Words {
+        actor,
+        reason,
+        token: _,
+    } = words;
     if actor.trim().is_empty() || actor.len() > ACTOR_BYTES_MAX {
         return Err(StatementError::Actor);
     }

@@ -5,6 +5,7 @@
 //! question → Live::view → project → Standing::of → decide(now) → answer
 //! ```
 
+pub mod access;
 pub mod asked;
 mod cache;
 pub mod change;
@@ -21,6 +22,7 @@ pub mod projector;
 pub mod read;
 mod rebuilding;
 pub mod rebuilds;
+pub mod recent_accesses;
 pub mod sessions;
 pub mod spans;
 pub mod users;
@@ -47,6 +49,7 @@ use in_force::InForce;
 use policy::PolicyInForce;
 use projector::{NotFolded, Progress, Projector};
 use rebuilds::{Rebuilds, Tools};
+use recent_accesses::RecentAccesses;
 
 /// What a service is made of.
 pub struct Options {
@@ -152,6 +155,7 @@ pub struct Service {
     log: Arc<Log>,
     projections: Arc<Live>,
     users: Arc<UserCache>,
+    recent_accesses: Arc<RecentAccesses>,
     secrets: InForce<Secrets>,
     tolerance_seconds: u32,
     user_reference_sources: Vec<UserReferenceSource>,
@@ -199,6 +203,7 @@ impl Service {
             projector,
             projections,
             users,
+            recent_accesses: Arc::default(),
             secrets: InForce::new(options.secrets),
             tolerance_seconds: options.tolerance_seconds,
             user_reference_sources: options.user_reference_sources,

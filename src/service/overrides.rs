@@ -79,7 +79,11 @@ impl Service {
         words: &Words,
         now: Timestamp,
     ) -> Result<(), OverrideError> {
-        let Words { actor, reason } = words;
+        let Words {
+            actor,
+            reason,
+            token: _,
+        } = words;
         if actor.trim().is_empty() || actor.len() > ACTOR_BYTES_MAX {
             return Err(OverrideError::Actor);
         }

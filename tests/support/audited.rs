@@ -3,16 +3,18 @@
 use std::path::Path;
 use std::sync::mpsc;
 
+use avow::access::token::TokenId;
 use avow::audit::auditor::{Request, audit};
 use avow::audit::heads::Seen;
 use avow::audit::payload_check::Keys;
 use avow::audit::report::Report;
 use avow::audit::source::Source;
+use avow::log::access::{Access, AccessFact, Accessed, Accessor};
 use avow::log::entry::SubjectName;
 use avow::log::unsealer::Unsealer;
 use avow::log::vault::VaultError;
 use avow::log::vault::reader::VaultReader;
-use avow::log::{IdempotencyKey, Log, Stated, Statement, WantedOverride, Words};
+use avow::log::{IdempotencyKey, Log, Prepared, Stated, Statement, WantedOverride, Words};
 use avow::stripe::secret::Secrets;
 use avow::stripe::user_reference::UserReference;
 use avow::transparency::key::VerifierKey;
@@ -24,7 +26,7 @@ use state_machine::overrides::Action;
 use super::log::{Home, append, event_body, master_key};
 
 /// How many entries [`write_small_log`] makes.
-pub(crate) const SMALL_LOG_ENTRIES: u64 = 14;
+pub(crate) const SMALL_LOG_ENTRIES: u64 = 15;
 
 /// What tells a log from others, and what others know of it.
 pub(crate) struct Known {
@@ -58,6 +60,7 @@ pub(crate) fn write_small_log(home: &Home, name: &str) -> Known {
     state(&log, &session('b'), Statement::Release);
     append(&log, &body("5", 'c', "verified")); // late: without its payload
     block(&log, name);
+    record_access(&log);
     assert_eq!(log.size(), SMALL_LOG_ENTRIES);
     known(home, log)
 }
@@ -72,7 +75,20 @@ fn block(log: &Log, name: &str) {
         expires: None,
         idempotency_key: IdempotencyKey::new("a request"),
     };
-    let prepared = log.prepare_override(&wanted, &words()).unwrap();
+    append_prepared(log, log.prepare_override(&wanted, &words()).unwrap());
+}
+
+/// Puts on record that somebody lists users.
+fn record_access(log: &Log) {
+    let access = AccessFact {
+        by: Accessor::Token(TokenId::parse("tok_0123456789abcdef").unwrap()),
+        access: Access::Users,
+        on: Accessed::World(test_mode()),
+    };
+    append_prepared(log, log.prepare_access(access, &words()).unwrap());
+}
+
+fn append_prepared(log: &Log, prepared: Prepared) {
     let (sender, appended) = mpsc::channel();
     log.append(prepared, move |result| sender.send(result).unwrap());
     assert!(!appended.recv().unwrap().unwrap().duplicate);
@@ -82,6 +98,7 @@ fn words() -> Words {
     Words {
         actor: "an operator".to_owned(),
         reason: "a reason".to_owned(),
+        token: None,
     }
 }
 

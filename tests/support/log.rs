@@ -269,6 +269,7 @@ pub(crate) fn state(
     let words = Words {
         actor: "an operator".to_owned(),
         reason: "a test".to_owned(),
+        token: None,
     };
     let (sender, answer) = mpsc::channel();
     let reply = move |stated| sender.send(stated).unwrap();

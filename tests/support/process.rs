@@ -207,7 +207,7 @@ impl Process {
         };
         let entries = ready["entries"].as_u64().unwrap();
         if let Some(last) = entries.checked_sub(1) {
-            self.read(&format!("/v1/users?limit=1&min_sequence={last}"));
+            self.read(&format!("/v1/anomalies?limit=1&min_sequence={last}"));
         }
         entries
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use crossbeam_channel::bounded;
-use state_machine::id::{AccountId, SequenceNumber, SessionId, World};
+use state_machine::id::{SequenceNumber, SessionId, World};
 
 use super::StatementArguments;
 use crate::cli::opened;
@@ -20,7 +20,7 @@ pub(super) fn state(
     tell: impl Fn(&Answer) -> anyhow::Result<()>,
 ) -> anyhow::Result<usize> {
     let configuration = arguments.sources.with(Configuration::load)?;
-    let world = world(arguments, configuration.settings.default_world())?;
+    let world = (arguments.world).or(configuration.settings.default_world())?;
     let service = opened::open(configuration, "ask it with `--server URL`")?;
     let subjects = subjects(&service, arguments, &world)?;
     for subject in &subjects {
@@ -39,18 +39,6 @@ pub(super) fn state(
         tell(&Answer::of(&service, subject, &stated))?;
     }
     Ok(subjects.len())
-}
-
-fn world(arguments: &StatementArguments, default: World) -> anyhow::Result<World> {
-    let account = match arguments.account.as_deref() {
-        None => default.account,
-        Some("") => None,
-        Some(id) => Some(AccountId::parse(id).context("`--account` is no id")?),
-    };
-    Ok(World {
-        livemode: arguments.livemode.unwrap_or(default.livemode),
-        account,
-    })
 }
 
 fn subjects(

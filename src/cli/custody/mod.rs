@@ -1,7 +1,7 @@
 //! `avow erase`, `avow hold`, `avow release`: what an operator states about what is kept of a session.
 
 mod local;
-mod remote;
+pub(super) mod remote;
 
 use std::fmt::{self, Write};
 
@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::server_access::ServerAccess;
 use super::sources::SourceArguments;
+use super::world::WorldArguments;
 use super::{Verdict, output};
 use crate::http::custody::{Answer, Status};
 use crate::log::{Statement, Words};
@@ -58,12 +59,8 @@ struct StatementArguments {
     /// Say why: kept sealed in the log
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Look in live mode or in test mode [default: as configured]
-    #[arg(long, value_name = "BOOL")]
-    livemode: Option<bool>,
-    /// Look in this connected account; empty means the platform's own [default: as configured]
-    #[arg(long, value_name = "ID")]
-    account: Option<String>,
+    #[command(flatten)]
+    world: WorldArguments,
     /// Ask the server at this URL, which holds the data, instead of opening them
     #[arg(long, value_name = "URL", conflicts_with_all = ["entry", "config", "data_dir", "listen", "set"])]
     server: Option<String>,
@@ -127,6 +124,7 @@ impl StatementArguments {
         Words {
             actor: self.actor.clone(),
             reason: self.reason.clone(),
+            token: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::StatementArguments;
+use crate::cli::world::WorldArguments;
 use crate::client::{Access, server_url};
 use crate::http::custody::Answer;
 use crate::log::Statement;
@@ -39,8 +40,9 @@ pub(super) fn state(
     })
 }
 
-struct Server {
-    client: Client,
+/// A server that operators ask.
+pub(in crate::cli) struct Server {
+    pub(in crate::cli) client: Client,
     url: Url,
 }
 
@@ -66,7 +68,7 @@ struct Detail {
 }
 
 impl Server {
-    fn at(url: &str, access: &Access) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn at(url: &str, access: &Access) -> anyhow::Result<Self> {
         let url = server_url(url)?;
         let client = access.client([&url], TIMEOUT)?;
         Ok(Self { client, url })
@@ -77,7 +79,7 @@ impl Server {
         arguments: &StatementArguments,
     ) -> anyhow::Result<Vec<String>> {
         let user = arguments.target.user.as_deref().unwrap_or_default();
-        let url = self.path(&["users", user], arguments)?;
+        let url = self.path(&["users", user], &arguments.world)?;
         let response = self.client.get(url).send().await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(Vec::new());
@@ -99,38 +101,33 @@ impl Server {
             Statement::Hold => "hold",
             Statement::Release => "release",
         };
-        let url = self.path(&["sessions", session, verb], arguments)?;
+        let url = self.path(&["sessions", session, verb], &arguments.world)?;
         let words = json!({ "actor": arguments.actor, "reason": arguments.reason });
         let response = self.client.post(url).json(&words).send().await?;
         Ok(answered(response).await?.json().await?)
     }
 
     /// Returns the URL of a path under `/v1`, in the world that the flags name.
-    fn path(&self, segments: &[&str], arguments: &StatementArguments) -> anyhow::Result<Url> {
+    pub(in crate::cli) fn path(
+        &self,
+        segments: &[&str],
+        world: &WorldArguments,
+    ) -> anyhow::Result<Url> {
         let mut url = self.url.clone();
         url.path_segments_mut()
             .map_err(|()| anyhow!("`{}` has no path", self.url))?
             .pop_if_empty()
             .push("v1")
             .extend(segments);
-        let world = [
-            (
-                "livemode",
-                arguments.livemode.map(|livemode| livemode.to_string()),
-            ),
-            ("account", arguments.account.clone()),
-        ];
-        for (name, value) in world {
-            if let Some(value) = value {
-                url.query_pairs_mut().append_pair(name, &value);
-            }
+        for (name, value) in world.parameters() {
+            url.query_pairs_mut().append_pair(name, &value);
         }
         Ok(url)
     }
 }
 
 /// Returns a success, or what the server says instead.
-async fn answered(response: Response) -> anyhow::Result<Response> {
+pub(in crate::cli) async fn answered(response: Response) -> anyhow::Result<Response> {
     let status = response.status();
     if status.is_success() {
         return Ok(response);

@@ -197,7 +197,7 @@ impl From<OverrideError> for Error {
 }
 
 impl Error {
-    fn of_append(error: &AppendError, advice: &str) -> Self {
+    pub(super) fn of_append(error: &AppendError, advice: &str) -> Self {
         let (code, what) = match error {
             AppendError::QueueFull => ("overloaded", "too much waits"),
             AppendError::DiskFull => ("disk_full", "the disk is full"),

@@ -1,0 +1,175 @@
+//! `avow override`: on a data directory, and through a server.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+use crate::support::process::Process;
+use crate::support::server::{MASTER_KEY, SECRET};
+
+const WORDS: [&str; 4] = ["--actor", "ada", "--reason", "a test"];
+
+#[derive(Clone, Copy)]
+enum At<'at> {
+    Directory(&'at Path),
+    Server(&'at str),
+}
+
+fn avow(arguments: &[&str], at: At<'_>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_avow"));
+    command.arg("override").args(arguments).args(WORDS);
+    command.args(["--livemode", "false"]).env_clear();
+    match at {
+        At::Directory(directory) => command
+            .arg("--data-dir")
+            .arg(directory)
+            .args([
+                "--set",
+                "log.ballast_bytes=0",
+                "--set",
+                "log.disk_free_bytes_min=1048576",
+            ])
+            .env("AVOW_MASTER_KEY", MASTER_KEY)
+            .env("AVOW_WEBHOOK_SECRETS", SECRET),
+        At::Server(url) => command.args(["--server", url]),
+    };
+    command.output().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Returns what a command printed that has to succeed.
+fn printed(arguments: &[&str], at: At<'_>) -> String {
+    let output = avow(arguments, at);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Returns a text without the id that it holds.
+fn without_id(text: &str) -> String {
+    let (before, rest) = text.split_once("ovr_").unwrap();
+    let (_, after) = rest.split_at(32);
+    format!("{before}ovr_…{after}")
+}
+
+/// Makes a data directory of a log without entries.
+fn empty() -> tempfile::TempDir {
+    let data = tempdir().unwrap();
+    Process::start(data.path()).stop();
+    data
+}
+
+#[test]
+fn each_decision_is_made_on_a_data_directory_and_through_a_server() {
+    for through_a_server in [false, true] {
+        let data = empty();
+        let process = through_a_server.then(|| Process::start(data.path()));
+        let at = process
+            .as_ref()
+            .map_or(At::Directory(data.path()), |process| {
+                At::Server(process.url())
+            });
+        #[rustfmt::skip]
+        let rows: [(&[&str], &str); 6] = [
+            (&["grant", "--attempts", "1"],                        "ann has an attempt more, by entry 0 (ovr_…)\n"),
+            (&["grant", "--attempts", "3", "--expires", "9999999999"], "ann has 3 attempts more until 2286-11-20T17:46:39Z, by entry 1 (ovr_…)\n"),
+            (&["reset"],                                           "ann starts anew, by entry 2 (ovr_…)\n"),
+            (&["block", "--idempotency-key", "k"],                 "ann is blocked, by entry 3 (ovr_…)\n"),
+            (&["block", "--idempotency-key", "k"],                 "ann is blocked, by entry 3 (ovr_…), as asked for before\n"),
+            (&["unblock"],                                         "ann is unblocked, by entry 4 (ovr_…)\n"),
+        ];
+
+        for (arguments, expected) in rows {
+            let arguments = [arguments, &["--user", "ann"]].concat();
+            assert_eq!(without_id(&printed(&arguments, at)), expected);
+        }
+
+        let json = printed(&["block", "--user", "bob", "--json"], at);
+        let answer: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(
+            json!([
+                answer["object"],
+                answer["user"],
+                answer["action"],
+                answer["sequence"]
+            ]),
+            json!(["override", "bob", "block", 5])
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_decided_says_why_and_ends_with_2() {
+    let data = empty();
+    let process = Process::start(data.path());
+    let (at, server) = (At::Directory(data.path()), At::Server(process.url()));
+    let in_use = format!(
+        "avow: a server holds {}: ask it with `--server URL`\n",
+        data.path().display()
+    );
+    printed(
+        &["block", "--user", "ann", "--idempotency-key", "k"],
+        server,
+    );
+    #[rustfmt::skip]
+    let rows: [(&[&str], At<'_>, &str); 6] = [
+        (&["block", "--user", "ann"],                           at,     &in_use),
+        (&["block", "--user", "ann", "--expires", "1"],         server, "avow: the server answered 400 Bad Request (parameter_invalid): `expires` must lie in the future\n"),
+        (&["reset", "--user", "ann", "--idempotency-key", "k"], server, "avow: the server answered 422 Unprocessable Entity (idempotency_key_reused): the idempotency key came with another request, which entry 0 holds\n"),
+        (&["block", "--user", "ann", "--idempotency-key", ""],  server, "avow: `--idempotency-key` is 1 to 255 visible characters\n"),
+        (&["grant", "--user", "ann"],                           server, "error: the following required arguments were not provided:\n  --attempts <COUNT>"),
+        (&["grant", "--user", "ann", "--attempts", "0"],        server, "error: invalid value '0' for '--attempts <COUNT>'"),
+    ];
+    for (arguments, at, beginning) in rows {
+        let output = avow(arguments, at);
+
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(told(&output).starts_with(beginning), "{}", told(&output));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_replay_tells_the_overrides_of_a_user() {
+    let data = empty();
+    let at = At::Directory(data.path());
+    let answer: Value =
+        serde_json::from_str(&printed(&["block", "--user", "ann", "--json"], at)).unwrap();
+    printed(&["block", "--user", "bob"], at);
+    let tag = answer["tag"].as_str().unwrap();
+
+    let output = Command::new(env!("CARGO_BIN_EXE_avow"))
+        .args(["replay", "--format", "ndjson", "--tag", tag])
+        .arg(data.path())
+        .output()
+        .unwrap();
+
+    let rows: Vec<Value> = std::str::from_utf8(&output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let made = json!({
+        "override": answer["id"], "action": "block", "attempts": null, "expires": null,
+    });
+    let [step, user] = &rows[..] else {
+        panic!("{rows:?}")
+    };
+    assert_eq!(
+        json!([
+            step["kind"],
+            step["sequence"],
+            step["override"],
+            step["user_tag"]
+        ]),
+        json!(["override", 0, answer["id"], tag])
+    );
+    assert_eq!(
+        json!([user["object"], user["status"], user["overrides"]]),
+        json!(["user", "unseen", [made]])
+    );
+}
