@@ -78,10 +78,10 @@ const GATES: &[(&str, &str, [&str; 4])] = &[
     ("POST", "/v1/sessions/{id}/release",                ["401", "403", "403", "+"]),
     ("GET",  "/v1/anomalies",                            ["401", "+",   "+",   "+"]),
     ("GET",  "/v1/digest",                               ["401", "+",   "+",   "+"]),
-    ("GET",  "/v1/rebuilds",                                ["401", "403", "403", "+"]),
-    ("POST", "/v1/rebuilds",                                ["401", "403", "403", "+"]),
-    ("GET",  "/v1/rebuilds/{id}",                           ["401", "403", "403", "+"]),
-    ("POST", "/v1/rebuilds/{id}/cancel",                    ["401", "403", "403", "+"]),
+    ("GET",  "/v1/rebuilds",                             ["401", "403", "403", "+"]),
+    ("POST", "/v1/rebuilds",                             ["401", "403", "403", "+"]),
+    ("GET",  "/v1/rebuilds/{id}",                        ["401", "403", "403", "+"]),
+    ("POST", "/v1/rebuilds/{id}/cancel",                 ["401", "403", "403", "+"]),
     ("GET",  "/v1/log",                                  ["401", "403", "+",   "403"]),
     ("GET",  "/v1/log/checkpoints",                      ["401", "403", "+",   "403"]),
     ("POST", "/v1/log/exports",                          ["401", "403", "+",   "403"]),
@@ -584,7 +584,7 @@ fn public_evidence_is_audited_by_strangers_and_with_its_payloads_by_whoever_may(
     let head = |log: Value| (log["size"].as_u64().unwrap(), log["vkey"].clone());
     let vkey = loop {
         let (size, vkey) = head(get(&server, "/v1/log", None).json().unwrap());
-        if size == 3 {
+        if size == 4 {
             break vkey.as_str().unwrap().to_owned();
         }
     };
@@ -595,7 +595,7 @@ fn public_evidence_is_audited_by_strangers_and_with_its_payloads_by_whoever_may(
     #[rustfmt::skip]
     let rows: [(&[&str], i32, &str); 3] = [
         (&["--no-payloads"],            0, "payloads: not looked at"),
-        (&[],                           2, "/v1/log/payloads/000.p/3 answers 401"),
+        (&[],                           2, "/v1/log/payloads/000.p/4 answers 401"),
         (&["--token-file", token_file], 0, "payloads: 3 match their leaves"),
     ];
     for (arguments, code, told) in rows {

@@ -56,7 +56,7 @@ fn key_once_there_is_a_checkpoint(url: &str, token: &str) -> String {
         .bearer_auth(token);
     loop {
         let answer: Value = log.try_clone().unwrap().send().unwrap().json().unwrap();
-        if answer["size"] == 1 {
+        if answer["size"] == 2 {
             return answer["vkey"].as_str().unwrap().to_owned();
         }
         std::thread::yield_now();
