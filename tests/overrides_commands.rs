@@ -56,7 +56,7 @@ fn without_id(text: &str) -> String {
     format!("{before}ovr_…{after}")
 }
 
-/// Makes a data directory of a log without entries.
+/// Makes a data directory of a log with one entry, the retry policy.
 fn empty() -> tempfile::TempDir {
     let data = tempdir().unwrap();
     Process::start(data.path()).stop();
@@ -75,12 +75,12 @@ fn each_decision_is_made_on_a_data_directory_and_through_a_server() {
             });
         #[rustfmt::skip]
         let rows: [(&[&str], &str); 6] = [
-            (&["grant", "--attempts", "1"],                        "ann has an attempt more, by entry 0 (ovr_…)\n"),
-            (&["grant", "--attempts", "3", "--expires", "9999999999"], "ann has 3 attempts more until 2286-11-20T17:46:39Z, by entry 1 (ovr_…)\n"),
-            (&["reset"],                                           "ann starts anew, by entry 2 (ovr_…)\n"),
-            (&["block", "--idempotency-key", "k"],                 "ann is blocked, by entry 3 (ovr_…)\n"),
-            (&["block", "--idempotency-key", "k"],                 "ann is blocked, by entry 3 (ovr_…), as asked for before\n"),
-            (&["unblock"],                                         "ann is unblocked, by entry 4 (ovr_…)\n"),
+            (&["grant", "--attempts", "1"],                        "ann has an attempt more, by entry 1 (ovr_…)\n"),
+            (&["grant", "--attempts", "3", "--expires", "9999999999"], "ann has 3 attempts more until 2286-11-20T17:46:39Z, by entry 2 (ovr_…)\n"),
+            (&["reset"],                                           "ann starts anew, by entry 3 (ovr_…)\n"),
+            (&["block", "--idempotency-key", "k"],                 "ann is blocked, by entry 4 (ovr_…)\n"),
+            (&["block", "--idempotency-key", "k"],                 "ann is blocked, by entry 4 (ovr_…), as asked for before\n"),
+            (&["unblock"],                                         "ann is unblocked, by entry 5 (ovr_…)\n"),
         ];
 
         for (arguments, expected) in rows {
@@ -97,7 +97,7 @@ fn each_decision_is_made_on_a_data_directory_and_through_a_server() {
                 answer["action"],
                 answer["sequence"]
             ]),
-            json!(["override", "bob", "block", 5])
+            json!(["override", "bob", "block", 6])
         );
     }
 }
@@ -119,7 +119,7 @@ fn what_cannot_be_decided_says_why_and_ends_with_2() {
     let rows: [(&[&str], At<'_>, &str); 6] = [
         (&["block", "--user", "ann"],                           at,     &in_use),
         (&["block", "--user", "ann", "--expires", "1"],         server, "avow: the server answered 400 Bad Request (parameter_invalid): `expires` must lie in the future\n"),
-        (&["reset", "--user", "ann", "--idempotency-key", "k"], server, "avow: the server answered 422 Unprocessable Entity (idempotency_key_reused): the idempotency key came with another request, which entry 0 holds\n"),
+        (&["reset", "--user", "ann", "--idempotency-key", "k"], server, "avow: the server answered 422 Unprocessable Entity (idempotency_key_reused): the idempotency key came with another request, which entry 1 holds\n"),
         (&["block", "--user", "ann", "--idempotency-key", ""],  server, "avow: `--idempotency-key` is 1 to 255 visible characters\n"),
         (&["grant", "--user", "ann"],                           server, "error: the following required arguments were not provided:\n  --attempts <COUNT>"),
         (&["grant", "--user", "ann", "--attempts", "0"],        server, "error: invalid value '0' for '--attempts <COUNT>'"),
@@ -166,7 +166,7 @@ fn a_replay_tells_the_overrides_of_a_user() {
             step["override"],
             step["user_tag"]
         ]),
-        json!(["override", 0, answer["id"], tag])
+        json!(["override", 1, answer["id"], tag])
     );
     assert_eq!(
         json!([user["object"], user["status"], user["overrides"]]),

@@ -31,7 +31,6 @@ pub mod watching;
 use std::path::Path;
 use std::sync::Arc;
 
-use state_machine::id::SequenceNumber;
 use state_machine::retry::policy::Policy;
 
 use crate::log::keys::MasterKey;
@@ -281,18 +280,6 @@ impl Service {
     /// Returns a receiver of how far the projections have come.
     pub fn progress(&self) -> tokio::sync::watch::Receiver<Progress> {
         self.projector.progress()
-    }
-
-    /// Blocks until start-up has caught up with the log, or cannot.
-    pub fn wait_until_caught_up(&self) {
-        let (sender, caught_up) = crossbeam_channel::bounded(1);
-        // The projector answers nobody before its first fold.
-        self.projector
-            .handle()
-            .when_folded(SequenceNumber(0), move |folded| {
-                sender.send(folded).ok();
-            });
-        caught_up.recv().ok();
     }
 }
 

@@ -63,6 +63,18 @@ impl Service {
         Ok(self.projections.view())
     }
 
+    /// Blocks until start-up has caught up with the log, or cannot.
+    pub fn wait_until_caught_up(&self) {
+        let (sender, caught_up) = crossbeam_channel::bounded(1);
+        // The projector answers nobody before its first fold.
+        self.projector
+            .handle()
+            .when_folded(SequenceNumber(0), move |folded| {
+                sender.send(folded).ok();
+            });
+        caught_up.recv().ok();
+    }
+
     /// Refuses to answer before start-up has caught up.
     pub(super) fn ready(&self) -> Result<(), ReadError> {
         if self.projector.is_caught_up() {
