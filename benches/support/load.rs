@@ -30,9 +30,7 @@ pub(crate) fn send(address: SocketAddr, connections: usize, requests: Vec<Vec<u8
         let (requests, next) = (Rc::new(requests), Rc::new(Cell::new(0)));
         let mut streams = Vec::new();
         for _ in 0..connections {
-            let stream = TcpStream::connect(address).await.unwrap();
-            stream.set_nodelay(true).unwrap();
-            streams.push(stream);
+            streams.push(connect(address).await);
         }
         let (start, cpu) = (Instant::now(), cpu_seconds());
         let senders: Vec<_> = streams
@@ -77,15 +75,7 @@ async fn send_over(
     let mut buffer = Vec::with_capacity(8192);
     while let Some(request) = requests.get(next.replace(next.get() + 1)) {
         let start = Instant::now();
-        stream.write_all(request).await.unwrap();
-        buffer.clear();
-        while !is_whole(&buffer) {
-            assert_ne!(
-                stream.read_buf(&mut buffer).await.unwrap(),
-                0,
-                "the connection ended"
-            );
-        }
+        exchange(&mut stream, request, &mut buffer).await;
         latencies.push(start.elapsed());
         assert!(
             buffer.starts_with(b"HTTP/1.1 200"),
@@ -94,6 +84,25 @@ async fn send_over(
         );
     }
     latencies
+}
+
+pub(crate) async fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// Sends a request, and reads its answer into `buffer`.
+pub(crate) async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) {
+    stream.write_all(request).await.unwrap();
+    buffer.clear();
+    while !is_whole(buffer) {
+        assert_ne!(
+            stream.read_buf(buffer).await.unwrap(),
+            0,
+            "the connection ended"
+        );
+    }
 }
 
 /// Says whether an answer with a `content-length` has arrived whole.

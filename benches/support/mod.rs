@@ -1,4 +1,5 @@
 //! What the benchmarks share: a load over real connections, bare actix handlers as the ceiling, and medians.
+#![expect(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::net::SocketAddr;
 
@@ -6,6 +7,8 @@ use load::{Measured, send};
 
 pub(crate) mod load;
 pub(crate) mod made_log;
+pub(crate) mod open_loop;
+pub(crate) mod process;
 pub(crate) mod server;
 
 /// How many slices of each kind one row has; they take turns, so that both see the same machine.

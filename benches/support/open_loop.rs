@@ -2,7 +2,7 @@
 //! not sent, and latencies are counted from when a request was due.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -52,17 +52,18 @@ pub(crate) fn offer(
         .unwrap();
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async move {
-        let mut streams = Vec::new();
+        let mut streams = VecDeque::new();
         for _ in 0..connections {
-            streams.push(connect(address).await);
+            streams.push_back(connect(address).await);
         }
+        // In turns, so that none is idle for so long that the server closes it.
         let idle = Rc::new(RefCell::new(streams));
         let offered = Rc::new(RefCell::new(Offered::default()));
         let each = Duration::from_secs_f64(1.0 / per_second);
         let (start, mut due) = (Instant::now(), Duration::ZERO);
         while due < time {
             while due < start.elapsed() && due < time {
-                let stream = idle.borrow_mut().pop();
+                let stream = idle.borrow_mut().pop_front();
                 if let Some(stream) = stream {
                     offered.borrow_mut().sent += 1;
                     let (idle, offered) = (Rc::clone(&idle), Rc::clone(&offered));
@@ -86,7 +87,7 @@ async fn send(
     mut stream: TcpStream,
     request: Vec<u8>,
     due: Instant,
-    (idle, offered): (Rc<RefCell<Vec<TcpStream>>>, Rc<RefCell<Offered>>),
+    (idle, offered): (Rc<RefCell<VecDeque<TcpStream>>>, Rc<RefCell<Offered>>),
 ) {
     let mut buffer = Vec::with_capacity(1024);
     exchange(&mut stream, &request, &mut buffer).await;
@@ -95,5 +96,5 @@ async fn send(
         .parse()
         .unwrap();
     offered.borrow_mut().answered(status, due.elapsed());
-    idle.borrow_mut().push(stream);
+    idle.borrow_mut().push_back(stream);
 }
