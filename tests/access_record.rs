@@ -256,6 +256,123 @@ fn an_export_is_on_record_before_anything_is_written() {
     assert_eq!(summary(&record(&out, &[])), summary(&rows));
 }
 
+/// Begins a rebuild, and waits for its end.
+fn rebuild(server: &Process, token: &str, wanted: &Value) {
+    let url = format!("{}/v1/rebuilds?livemode=false", server.url());
+    let client = Client::new();
+    let request = client.post(&url).bearer_auth(token).json(wanted);
+    let begun = request.send().unwrap();
+    assert_eq!(begun.status(), 202, "{wanted}");
+    let begun: Value = begun.json().unwrap();
+    let url = format!(
+        "{}/v1/rebuilds/{}",
+        server.url(),
+        begun["id"].as_str().unwrap()
+    );
+    let look = || -> Value {
+        let answer = client.get(&url).bearer_auth(token).send().unwrap();
+        answer.json().unwrap()
+    };
+    while look()["ended_at"].is_null() {
+        std::thread::yield_now();
+    }
+    assert_eq!(look()["status"], "done", "{wanted}");
+}
+
+#[test]
+fn every_rebuild_is_on_record_with_its_token_also_of_a_part_and_a_dry_run() {
+    let Guarded {
+        server,
+        data,
+        operate,
+        ..
+    } = guarded(&[]);
+    deliver(&server);
+    for wanted in [
+        json!({}),
+        json!({}),
+        json!({ "dry_run": true }),
+        json!({ "session": "vs_1" }),
+        json!({ "user": "MARKERUSER" }),
+    ] {
+        rebuild(&server, &operate, &wanted);
+    }
+    server.stop();
+
+    let elsewhere = tempdir().unwrap();
+    let key = key_file(elsewhere.path());
+    let rows = record(data.path(), &["--master-key-file", &key]);
+
+    assert_eq!(
+        summary(&rows),
+        [
+            json!(["token", "rebuild", null, null, null]),
+            json!(["token", "rebuild", null, null, null]),
+            json!(["token", "rebuild_dry_run", null, null, null]),
+            json!(["token", "rebuild", "vs_1", null, false]),
+            json!(["token", "rebuild", null, null, false]),
+        ]
+    );
+    assert!(rows[4]["user_tag"].is_string(), "{}", rows[4]);
+    assert_eq!(rows[0]["reason"], "POST /v1/rebuilds");
+    assert!(!Value::from(rows).to_string().contains("MARKERUSER"));
+}
+
+#[test]
+fn a_rebuild_that_cannot_be_put_on_record_does_not_begin() {
+    let directory = tempdir().unwrap();
+    let operate = create(directory.path(), "operate", &[]);
+    let mut command = serve(directory.path());
+    command.arg("--set=log.disk_free_bytes_min=1099511627776");
+    let server = Process::of(command).unwrap();
+    let url = format!("{}/v1/rebuilds", server.url());
+    let client = Client::new();
+
+    let request = client.post(&url).bearer_auth(&operate).json(&json!({}));
+    let refused = request.send().unwrap();
+
+    assert_eq!(refused.status(), 503);
+    assert!(refused.text().unwrap().contains("disk_full"));
+    let list: Value = {
+        let request = client.get(&url).bearer_auth(&operate);
+        request.send().unwrap().json().unwrap()
+    };
+    assert_eq!(list["data"], json!([]));
+}
+
+#[test]
+fn a_rebuild_without_a_server_is_on_record_and_covers_its_own_entry() {
+    let directory = tempdir().unwrap();
+    let server = Process::start(directory.path());
+    deliver(&server);
+    server.stop();
+    let from = directory.path().to_str().unwrap();
+    let world = ["--livemode", "false"];
+
+    for more in [&["--dry-run"][..], &[], &["--session", "vs_1"]] {
+        let arguments = [&["rebuild", "--data-dir", from][..], &FLAGS, &world, more].concat();
+        let output = avow(&arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{more:?}: {told}");
+    }
+
+    let elsewhere = tempdir().unwrap();
+    let key = key_file(elsewhere.path());
+    let rows = record(directory.path(), &["--master-key-file", &key]);
+    assert_eq!(
+        summary(&rows),
+        [
+            json!(["local", "rebuild_dry_run", null, null, null]),
+            json!(["local", "rebuild", null, null, null]),
+            json!(["local", "rebuild", "vs_1", null, false]),
+        ]
+    );
+    assert_eq!(
+        json!([rows[0]["actor"], rows[0]["reason"]]),
+        json!(["ada", "avow rebuild"])
+    );
+}
+
 #[test]
 fn a_change_of_the_tokens_is_on_record() {
     let Guarded {

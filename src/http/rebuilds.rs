@@ -37,6 +37,8 @@ pub(super) async fn begin(
     })?;
     let service = shared.service()?;
     let wanted = body.wanted(&service, world)?;
+    let (access, on) = wanted.access();
+    shared.record_access(&request, access, on).await?;
     let begun = service.begin_rebuild(wanted, Priority::Lowest)?;
     let answer = Answer::of(&begun, (shared.options.clock)());
     Ok(HttpResponse::Accepted().json(answer))

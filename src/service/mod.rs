@@ -20,6 +20,7 @@ pub mod overrides;
 pub mod policy;
 pub mod projector;
 pub mod read;
+mod rebuild_access;
 mod rebuilding;
 pub mod rebuilds;
 pub mod recent_accesses;

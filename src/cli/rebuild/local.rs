@@ -49,6 +49,8 @@ impl Local {
             part,
             dry_run: arguments.dry_run,
         };
+        let (access, on) = wanted.access();
+        opened::record(&self.service, access, on, "avow rebuild")?;
         // Nobody else waits for this process.
         let begun = self.service.begin_rebuild(wanted, Priority::Ordinary)?;
         Ok(Answer::of(&begun, system::now()))
