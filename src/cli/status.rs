@@ -12,7 +12,7 @@ use super::sources::SourceArguments;
 use super::{Verdict, output, signal};
 use crate::config::error::ConfigurationError;
 use crate::config::settings::Settings;
-use crate::doctor::status::{Anomaly, Status, of_directory, of_server};
+use crate::doctor::status::{Anomaly, Rebuild, Status, of_directory, of_server};
 use crate::log::inspection::Inspection;
 use crate::system;
 
@@ -109,6 +109,7 @@ impl fmt::Display for Report<'_> {
             Some(obstacle) => line(formatter, "ready", &format!("no: {obstacle}"))?,
         }
         self.log(formatter)?;
+        self.rebuild(formatter)?;
         self.checkpoints(formatter)?;
         if let Some(free) = status.disk_free_bytes {
             let min = status.disk_free_bytes_min.map_or_else(String::new, |min| {
@@ -161,6 +162,18 @@ impl Report<'_> {
             ),
             (None, _) => Ok(()),
         }
+    }
+
+    fn rebuild(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let Some(rebuild) = &self.0.rebuild else {
+            return Ok(());
+        };
+        let Rebuild {
+            entries_done,
+            entries,
+        } = rebuild;
+        let what = format!("{entries_done} of {entries} entries");
+        line(formatter, "rebuild", &what)
     }
 
     fn checkpoints(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
@@ -218,5 +231,29 @@ fn duration(seconds: i64) -> String {
         120..7_200 => format!("{} min", seconds / 60),
         7_200..172_800 => format!("{} h", seconds / 3_600),
         172_800.. => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_told_of_a_rebuild_while_it_runs() {
+        let told = |rebuild| {
+            let status = Status {
+                rebuild,
+                ..Status::default()
+            };
+            Report(&status).to_string()
+        };
+        let rebuild = Rebuild {
+            entries_done: 420,
+            entries: 1_770,
+        };
+
+        let line = "rebuild      420 of 1770 entries\n";
+        assert!(told(Some(rebuild)).contains(line));
+        assert!(!told(None).contains("rebuild"));
     }
 }

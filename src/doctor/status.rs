@@ -37,6 +37,8 @@ pub struct Status {
     pub projections_behind_entries: Option<u64>,
     /// How long ago the first of these came.
     pub projections_behind_seconds: Option<f64>,
+    /// The rebuild that runs, if one does.
+    pub rebuild: Option<Rebuild>,
     /// How many entries the latest checkpoint covers.
     pub checkpoint_entries: Option<u64>,
     /// How long ago it was signed.
@@ -59,6 +61,15 @@ pub struct Status {
     pub anomalies_lately: Vec<Anomaly>,
     /// What was not told, and why.
     pub not_told: Vec<String>,
+}
+
+/// How far a rebuild has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rebuild {
+    /// How many entries it has folded.
+    pub entries_done: u64,
+    /// How many there are.
+    pub entries: u64,
 }
 
 /// An anomaly, as it is told.
@@ -127,6 +138,7 @@ impl Status {
     fn take(&mut self, samples: &Samples) {
         self.projections_behind_entries = samples.count("avow_projection_lag_entries");
         self.projections_behind_seconds = samples.value("avow_projection_lag_seconds");
+        self.rebuild = rebuild(samples);
         self.checkpoint_entries = samples.count("avow_checkpoint_entries");
         let signed = samples.count("avow_checkpoint_timestamp_seconds");
         let signed = signed.and_then(|at| i64::try_from(at).ok());
@@ -143,6 +155,16 @@ impl Status {
         self.erasures_waiting = samples.count("avow_erasures_waiting");
         self.anomalies = samples.counts("avow_anomalies", "rule");
     }
+}
+
+fn rebuild(samples: &Samples) -> Option<Rebuild> {
+    if samples.count("avow_rebuild_running") != Some(1) {
+        return None;
+    }
+    Some(Rebuild {
+        entries_done: samples.count("avow_rebuild_entries_done")?,
+        entries: samples.count("avow_rebuild_entries")?,
+    })
 }
 
 /// Reads the files of a service that does not run.
@@ -185,4 +207,27 @@ fn written_at(path: &Path) -> Option<i64> {
 
 fn age(at: i64) -> i64 {
     system::now_seconds().0.saturating_sub(at).max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rebuild_is_told_while_it_runs() {
+        let scrape = |running: u8| {
+            let text = format!(
+                "avow_rebuild_running {running}\navow_rebuild_entries_done 420\navow_rebuild_entries 1770\n"
+            );
+            let mut status = Status::default();
+            status.take(&Samples::read(&text));
+            status.rebuild
+        };
+        let progress = Rebuild {
+            entries_done: 420,
+            entries: 1_770,
+        };
+
+        assert_eq!((scrape(0), scrape(1)), (None, Some(progress)));
+    }
 }

@@ -12,6 +12,7 @@ use state_machine::time::ReceivedAt;
 use super::process;
 use crate::projections::store::REDUCER_VERSION;
 use crate::service::Service;
+use crate::service::rebuilds::Rebuild;
 
 /// Returns what stands now.
 pub(super) fn registry(service: &Service, now: ReceivedAt) -> Registry {
@@ -20,6 +21,7 @@ pub(super) fn registry(service: &Service, now: ReceivedAt) -> Registry {
     gauges.health(service);
     gauges.sizes(service);
     gauges.projections(service, now);
+    gauges.rebuild(&service.rebuilds());
     gauges.evidence(service);
     gauges.process();
     gauges.0
@@ -178,6 +180,27 @@ impl Gauges {
         }
     }
 
+    /// There is one at a time; while there is none, nothing is folded of nothing.
+    fn rebuild(&mut self, rebuilds: &[Rebuild]) {
+        let running = rebuilds.iter().find(|rebuild| rebuild.state.is_running());
+        let (done, entries) = running.map_or((0, 0), |rebuild| rebuild.progress);
+        self.add(
+            "avow_rebuild_running",
+            "Whether the log is being folded anew",
+            u32::from(running.is_some()),
+        );
+        self.add(
+            "avow_rebuild_entries_done",
+            "Entries that the rebuild which runs has folded",
+            done,
+        );
+        self.add(
+            "avow_rebuild_entries",
+            "Entries that the rebuild which runs folds in all",
+            entries,
+        );
+    }
+
     fn evidence(&mut self, service: &Service) {
         let log = service.log();
         self.add(
@@ -245,4 +268,53 @@ impl Gauges {
 fn seconds(milliseconds: i64) -> f64 {
     let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
     std::time::Duration::from_millis(milliseconds).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode_registry;
+
+    use super::*;
+    use crate::service::rebuilds::{State, Wanted};
+
+    fn rebuild(state: State, progress: (u64, u64)) -> Rebuild {
+        Rebuild {
+            id: "rebuild_1".to_owned(),
+            wanted: Wanted {
+                part: None,
+                dry_run: false,
+            },
+            is_resumed: false,
+            began_at: ReceivedAt(1_760_000_000_000),
+            ended_at: None,
+            state,
+            progress,
+        }
+    }
+
+    #[test]
+    fn the_rebuild_that_runs_is_told_and_none_that_has_ended() {
+        let ended = || rebuild(State::Cancelled, (7, 9));
+        #[rustfmt::skip]
+        let rows = [
+            (vec![],                                                    [0, 0, 0]),
+            (vec![ended()],                                             [0, 0, 0]),
+            (vec![rebuild(State::Folding, (420, 1_770)), ended()],      [1, 420, 1_770]),
+            (vec![rebuild(State::Comparing, (1_770, 1_770)), ended()],  [1, 1_770, 1_770]),
+        ];
+        for (rebuilds, [running, done, entries]) in rows {
+            let mut gauges = Gauges(Registry::default());
+            gauges.rebuild(&rebuilds);
+
+            let mut text = String::new();
+            encode_registry(&mut text, &gauges.0).unwrap();
+            let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+            let told = [
+                format!("avow_rebuild_running {running}"),
+                format!("avow_rebuild_entries_done {done}"),
+                format!("avow_rebuild_entries {entries}"),
+            ];
+            assert_eq!(samples, told);
+        }
+    }
 }
