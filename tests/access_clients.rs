@@ -17,6 +17,19 @@ const COMMANDS: &[(&str, &str)] = &[
     ("audit verify URL --vkey VKEY", "audit"),
     ("export --server URL --out OUT/export", "audit"),
     ("replay URL", "audit"),
+    ("audit access URL", "audit"),
+    ("diff URL --from 0 --to 0", "audit"),
+    (
+        "backup --server URL --out OUT/backup --without-vault",
+        "audit",
+    ),
+    ("explain URL --user user_1 --livemode false", "read"),
+    ("digest --server URL", "read"),
+    ("rebuild --server URL", "operate"),
+    (
+        "override block --server URL --user user_2 --actor a --reason b",
+        "operate",
+    ),
     (
         "hold --server URL --session vs_1 --actor a --reason b",
         "operate",

@@ -229,10 +229,16 @@ fn avow_digest_prints_what_the_server_says_and_names_a_server_that_holds_the_dat
     let (code, _, talk) = run_on(directory.path(), &["digest"]);
     assert_eq!(code, Some(2));
     assert!(talk.starts_with("avow: a server holds "), "{talk}");
-    assert!(talk.ends_with(": ask it for `/v1/digest`\n"), "{talk}");
-
+    assert!(talk.ends_with(": ask it with `--server URL`\n"), "{talk}");
+    let url = process.url().to_owned();
+    let asked = Command::new(env!("CARGO_BIN_EXE_avow"))
+        .args(["digest", "--server", &url])
+        .env_clear()
+        .output()
+        .unwrap();
     process.stop();
     let (code, told, _) = run_on(directory.path(), &["digest"]);
     assert_eq!(code, Some(0));
     assert_eq!(told, format!("2 {}\n", served["digest"].as_str().unwrap()));
+    assert_eq!(String::from_utf8(asked.stdout).unwrap(), told);
 }
