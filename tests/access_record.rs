@@ -140,6 +140,25 @@ fn reads_in_bulk_are_on_record_with_their_token_once_a_minute_and_the_hot_read_i
 }
 
 #[test]
+fn a_session_that_tells_whose_it_is_is_on_record_and_its_history_is_not() {
+    let Guarded {
+        server, data, read, ..
+    } = guarded(&[]);
+    deliver(&server);
+
+    get(&server, &read, "/v1/sessions/vs_1/history?livemode=false");
+    for _again in 0..3 {
+        get(&server, &read, "/v1/sessions/vs_1?livemode=false");
+    }
+    server.stop();
+
+    assert_eq!(
+        summary(&record(data.path(), &[])),
+        [json!(["token", "read_sessions", "vs_1", null, false])]
+    );
+}
+
+#[test]
 fn what_is_stated_is_on_record_with_the_token_that_was_shown() {
     let Guarded {
         server,
@@ -218,7 +237,7 @@ fn what_cannot_be_put_on_record_is_not_told_and_the_hot_read_goes_on() {
     command.arg("--set=log.disk_free_bytes_min=1099511627776");
     let server = Process::of(command).unwrap();
 
-    for path in ["/v1/users", "/v1/sessions"] {
+    for path in ["/v1/users", "/v1/sessions", "/v1/sessions/vs_1"] {
         let url = format!("{}{path}?livemode=false", server.url());
         let refused = Client::new().get(url).bearer_auth(&read).send().unwrap();
 

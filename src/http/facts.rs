@@ -1,11 +1,10 @@
 //! What entries say, by kind, as JSON.
 
 use serde::Serialize;
-use state_machine::event::{RedactionStatus, Status};
-use state_machine::id::{AccountId, EventId, ReportId, SessionId, World};
+use state_machine::event::{LastError, RedactionStatus, Status};
+use state_machine::id::{AccountId, ErrorCode, EventId, ReportId, SessionId, World};
 
 use super::policy::PolicyJson;
-use super::sessions::LastErrorJson;
 use super::users::tag_text;
 use crate::access::token::TokenId;
 use crate::log::access::{AccessFact, Accessed};
@@ -247,6 +246,19 @@ impl<'a> SubjectJson<'a> {
             account: named.and_then(|(_, account)| account),
             session: session.map(SessionId::as_str),
             entry,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct LastErrorJson<'a> {
+    code: Option<&'a str>,
+}
+
+impl<'a> LastErrorJson<'a> {
+    pub(super) fn of(last_error: &'a LastError) -> Self {
+        Self {
+            code: last_error.code.as_ref().map(ErrorCode::as_str),
         }
     }
 }

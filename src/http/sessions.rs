@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use state_machine::event::{LastError, RedactionStatus, Status};
+use state_machine::event::{RedactionStatus, Status};
 use state_machine::history::Recorded;
 use state_machine::horizon::Horizon;
 use state_machine::id::{AccountId, ErrorCode, ReportId, SessionId, World};
@@ -16,6 +16,7 @@ use super::Shared;
 use super::anomalies::AnomalyJson;
 use super::answer::{List, found};
 use super::error::Error;
+use super::facts::LastErrorJson;
 use super::parameters::Parameters;
 use super::users::text_of;
 use crate::log::Custody;
@@ -39,6 +40,11 @@ pub(super) async fn show(
     let service = shared.service()?;
     let session = known(&service, &world, &id, &asked.horizon)?;
     let owner = service.owner(&session);
+    if let Some(UserName::Reference(_)) = owner {
+        // Whoever asks for all of them one by one has the list, names and all.
+        let name = Accessed::Session(world.clone(), session.id.clone());
+        shared.record_read(&request, Access::Sessions, name).await?;
+    }
     found(&request, &SessionJson::of(&session, owner.as_ref(), &world))
 }
 
@@ -257,19 +263,6 @@ struct StepJson<'a> {
     from: &'static str,
     to: &'static str,
     meaning: &'static str,
-}
-
-#[derive(Serialize)]
-pub(super) struct LastErrorJson<'a> {
-    code: Option<&'a str>,
-}
-
-impl<'a> LastErrorJson<'a> {
-    pub(super) fn of(last_error: &'a LastError) -> Self {
-        Self {
-            code: last_error.code.as_ref().map(ErrorCode::as_str),
-        }
-    }
 }
 
 impl<'a> StepJson<'a> {

@@ -60,7 +60,7 @@ pub enum Access {
     Tokens,
     /// Users are listed by name.
     Users,
-    /// Sessions are listed with the names of their users.
+    /// Sessions are told with the names of their users.
     Sessions,
     /// It is explained how a user or a session came to stand so.
     Explanation,
