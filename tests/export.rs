@@ -290,6 +290,7 @@ fn the_key_signs_nothing_but_the_hash_of_a_manifest() {
     let server = Server::start(data.path());
     let ask = |body: &str| {
         let request = server.client().post(server.url("/v1/log/exports"));
+        let request = request.header("content-type", "application/json");
         request.body(body.to_owned()).send().unwrap()
     };
     let hash = "0a".repeat(32);
@@ -321,4 +322,21 @@ fn the_key_signs_nothing_but_the_hash_of_a_manifest() {
         assert_eq!(ask(refused).status(), 400, "{refused}");
     }
     assert_eq!(ask(&"0".repeat(2000)).status(), 413);
+}
+
+#[test]
+fn an_export_is_not_signed_for_a_body_of_another_type() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path());
+    let body = json!({ "manifest_sha256": "0a".repeat(32) }).to_string();
+    for content_type in [None, Some("text/plain"), Some("application/octet-stream")] {
+        let mut request = server.client().post(server.url("/v1/log/exports"));
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+
+        let refused = request.body(body.clone()).send().unwrap();
+
+        assert_eq!(refused.status(), 415, "{content_type:?}");
+    }
 }

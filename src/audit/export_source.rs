@@ -36,7 +36,8 @@ impl ExportSource for Service {
     fn write_checkpoints(&self, through: u64, to: &mut dyn Write) -> Result<(), ExportError> {
         let io = |source| ExportError::io(CHECKPOINTS.as_ref(), source);
         for note in self.checkpoints_through(through).map_err(io)? {
-            to.write_all(&checkpoint_record(&note)).map_err(io)?;
+            to.write_all(&checkpoint_record(&note.map_err(io)?))
+                .map_err(io)?;
         }
         Ok(())
     }

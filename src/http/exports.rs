@@ -1,6 +1,6 @@
 //! `/v1/log/exports` and `/v1/log/checkpoints`: what an export needs of the log beside its entries.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::body::body_of;
+use super::body::json_of;
 use super::error::Error;
 use super::parameters::Parameters;
 use crate::log::access::{Access, Accessed};
@@ -41,7 +41,7 @@ pub(super) async fn sign(
     shared: Data<Shared>,
 ) -> Result<HttpResponse, Error> {
     Parameters::of(&request)?.finish()?;
-    let body = body_of(body, BODY_BYTES_MAX, &shared.options).await?;
+    let body = json_of(&request, body, BODY_BYTES_MAX, &shared.options).await?;
     let manifest = manifest(&body).ok_or_else(|| {
         let message = "the body is {\"manifest_sha256\":\"<64 lower-case hexadecimal digits>\"}";
         Error::parameter("manifest_sha256", message)
@@ -84,10 +84,10 @@ pub(super) async fn checkpoints(
 }
 
 /// Checkpoints as they are kept, read as they are sent: years of them do not fit into memory.
-struct Checkpoints(Box<dyn Iterator<Item = Note>>);
+struct Checkpoints(Box<dyn Iterator<Item = io::Result<Note>>>);
 
 impl MessageBody for Checkpoints {
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn size(&self) -> BodySize {
         BodySize::Stream
@@ -96,12 +96,16 @@ impl MessageBody for Checkpoints {
     fn poll_next(
         mut self: Pin<&mut Self>,
         _context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+    ) -> Poll<Option<Result<Bytes, io::Error>>> {
         let mut chunk = Vec::new();
         while chunk.len() < CHUNK_BYTES
             && let Some(note) = self.0.next()
         {
-            chunk.extend(checkpoint_record(&note));
+            match note {
+                Ok(note) => chunk.extend(checkpoint_record(&note)),
+                // The answer breaks off, so that nobody takes it for all of them.
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
         }
         Poll::Ready((!chunk.is_empty()).then(|| Ok(chunk.into())))
     }

@@ -11,11 +11,16 @@ use crate::transparency::signing_key::SigningKey;
 
 impl Log {
     /// Returns the checkpoints that were signed up to a size, in order, and none that nobody may have seen yet.
-    pub fn checkpoints_through(&self, size: u64) -> io::Result<impl Iterator<Item = Note> + use<>> {
+    pub fn checkpoints_through(
+        &self,
+        size: u64,
+    ) -> io::Result<impl Iterator<Item = io::Result<Note>> + use<>> {
         let size = size.min(self.checkpoint().tree().size);
-        let is_within = move |note: &Note| {
-            let checkpoint: Result<Checkpoint, _> = note.text().parse();
-            checkpoint.is_ok_and(|checkpoint| checkpoint.tree().size <= size)
+        let is_within = move |note: &io::Result<Note>| {
+            note.as_ref().map_or(true, |note| {
+                let checkpoint: Result<Checkpoint, _> = note.text().parse();
+                checkpoint.is_ok_and(|checkpoint| checkpoint.tree().size <= size)
+            })
         };
         Ok(self.checkpoints()?.take_while(is_within))
     }

@@ -18,7 +18,10 @@ impl Service {
     }
 
     /// Returns the checkpoints that were signed up to a size, in order.
-    pub fn checkpoints_through(&self, size: u64) -> io::Result<impl Iterator<Item = Note> + use<>> {
+    pub fn checkpoints_through(
+        &self,
+        size: u64,
+    ) -> io::Result<impl Iterator<Item = io::Result<Note>> + use<>> {
         self.log.checkpoints_through(size)
     }
 

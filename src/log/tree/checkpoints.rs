@@ -3,7 +3,7 @@
 //! A record: `length u32, CRC32C u32, note`. A torn end was never seen by anybody, and is cut.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -88,10 +88,17 @@ pub fn checkpoint_record(note: &Note) -> Vec<u8> {
     bytes
 }
 
-/// Reads the checkpoints of a file in order; what is damaged is passed over.
-pub fn recorded_checkpoints(path: &Path) -> io::Result<impl Iterator<Item = Note> + use<>> {
-    let stretches = CheckpointReader::new(File::open(path)?, 0).map_while(Result::ok);
-    Ok(stretches.filter_map(|stretch| stretch.note))
+/// Reads the checkpoints of a file in order; what is damaged is passed over. What cannot be read is the end, and told:
+/// fewer checkpoints would look like all of them.
+pub fn recorded_checkpoints(
+    path: &Path,
+) -> io::Result<impl Iterator<Item = io::Result<Note>> + use<>> {
+    Ok(notes(File::open(path)?))
+}
+
+fn notes(reader: impl Read) -> impl Iterator<Item = io::Result<Note>> {
+    let stretches = CheckpointReader::new(reader, 0);
+    stretches.filter_map(|stretch| stretch.map(|stretch| stretch.note).transpose())
 }
 
 /// What the end of a file of checkpoints holds.
@@ -134,4 +141,38 @@ pub(super) fn record(bytes: &[u8]) -> Option<(Note, usize)> {
     let is_whole = crc32c::crc32c(note) == checksum;
     let note = is_whole.then(|| Note::parse(note).ok()).flatten()?;
     Some((note, FRAME_BYTES + length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transparency::checkpoint::SignedCheckpoint;
+    use crate::transparency::hash::{Hash, TreeHead};
+    use crate::transparency::signing_key::SigningKey;
+
+    struct Broken;
+
+    impl Read for Broken {
+        fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("the disk is broken"))
+        }
+    }
+
+    #[test]
+    fn checkpoints_that_cannot_be_read_are_an_error_and_not_the_end() {
+        let key = SigningKey::new("avow/test".parse().unwrap(), &[7; 32]);
+        let head = |size| TreeHead {
+            size,
+            root: Hash([3; 32]),
+        };
+        let record = |size| checkpoint_record(SignedCheckpoint::sign(head(size), &key).note());
+        let file: Vec<u8> = (0..1_000).flat_map(record).collect();
+
+        let read: Vec<_> = notes(file.chain(Broken)).collect();
+
+        let failed = read.iter().filter(|note| note.is_err()).count();
+        assert_eq!(failed, 1);
+        assert!(read.last().unwrap().is_err());
+        assert!(read.len() > 1);
+    }
 }

@@ -148,7 +148,7 @@ impl Log {
     }
 
     /// Returns every checkpoint that was ever signed, in order.
-    pub fn checkpoints(&self) -> io::Result<impl Iterator<Item = Note> + use<>> {
+    pub fn checkpoints(&self) -> io::Result<impl Iterator<Item = io::Result<Note>> + use<>> {
         recorded_checkpoints(&self.shared.tree.checkpoints)
     }
 

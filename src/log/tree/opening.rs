@@ -164,7 +164,7 @@ impl StoredTree<'_> {
     fn check_checkpoints(&self, path: &Path, size: u64) -> Result<(), OpenError> {
         let mut frontier = Frontier::new();
         for note in recorded_checkpoints(path)? {
-            let Ok(checkpoint) = note.text().parse::<Checkpoint>() else {
+            let Ok(checkpoint) = note?.text().parse::<Checkpoint>() else {
                 continue;
             };
             let good = frontier.size();
