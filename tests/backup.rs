@@ -528,6 +528,13 @@ fn the_commands_back_up_a_running_server_and_bring_it_back() {
     let (refused, _, why) = run_on(data.path(), &held);
     let arguments = [&held[..], &["--server", &url]].concat();
     let (backed_up, told, talk) = run_on(data.path(), &arguments);
+    let settings = kept.backup().join("configuration.toml");
+    let kept_settings = fs::read_to_string(&settings).unwrap();
+    // Nothing can be renamed over it.
+    fs::remove_file(&settings).unwrap();
+    fs::create_dir_all(settings.join("in the way")).unwrap();
+    let (without_settings, _, warning) = run_on(data.path(), &arguments);
+    fs::remove_dir_all(&settings).unwrap();
     let user = process.read("/v1/users/user_1");
     process.stop();
 
@@ -550,7 +557,11 @@ fn the_commands_back_up_a_running_server_and_bring_it_back() {
         user
     };
     assert_eq!(strip(process.read("/v1/users/user_1")), strip(user));
-    let kept_settings = fs::read_to_string(kept.backup().join("configuration.toml")).unwrap();
+    assert_eq!(without_settings, Some(0), "{warning}");
+    assert!(
+        warning.contains("the configuration is not kept"),
+        "{warning}"
+    );
     assert!(kept_settings.contains("attempts_max"));
     let bytes = files_under(&kept.backup());
     for secret in [MASTER_KEY, crate::support::server::SECRET] {

@@ -1,6 +1,6 @@
 //! `avow backup`: what brings a service back, copied from one that goes on.
 
-use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -15,6 +15,7 @@ use crate::audit::export_source::Server;
 use crate::audit::web::Web;
 use crate::config::settings::Settings;
 use crate::config::{Configuration, reference};
+use crate::log::durable::create_whole;
 use crate::log::vault::file_system::in_place_warning;
 
 /// Back up the log, and its vault to another place
@@ -81,11 +82,25 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     };
     bar.finish();
     if data_dir.is_some() {
-        let path = arguments.out.join("configuration.toml");
-        let configuration = arguments.sources.with(reference::effective)?;
-        fs::write(&path, configuration).with_context(|| path.display().to_string())?;
+        keep_configuration(arguments);
     }
     tell(&backed_up, arguments.vault_out.as_deref())
+}
+
+/// Keeps the settings beside the backup, which is good without them: that they are not kept is told, and fails nothing.
+fn keep_configuration(arguments: &Arguments) {
+    let path = arguments.out.join("configuration.toml");
+    let keep = || {
+        let text = arguments.sources.with(reference::effective)?;
+        create_whole(&path, |mut file| file.write_all(text.as_bytes()))?;
+        anyhow::Ok(())
+    };
+    if let Err(error) = keep() {
+        output::talk(&format!(
+            "{}: the configuration is not kept, and the backup is good without it: {error:#}",
+            path.display()
+        ));
+    }
 }
 
 fn tell(backed_up: &BackedUp, vault: Option<&Path>) -> anyhow::Result<Verdict> {
