@@ -154,8 +154,8 @@ fn what_is_broken_is_found_and_mended_by_the_command_that_is_named() {
 
         let finding = home.wrong("");
         let command = finding["command"].as_str().unwrap();
-        let backup = home.path("backup").display().to_string();
-        let mended = home.shell(&command.replace("BACKUP", &backup));
+        let vault = home.path("backup/vault").display().to_string();
+        let mended = home.shell(&command.replace("FILE", &vault));
 
         assert_eq!(finding["part"], part, "{case}");
         let stderr = String::from_utf8_lossy(&mended.stderr);
@@ -234,6 +234,13 @@ fn a_master_key_that_others_read_or_that_is_not_the_vaults_is_found() {
 #[test]
 fn checkpoints_of_another_log_and_a_log_behind_its_checkpoint_are_found() {
     let (home, other) = (Home::new(), Home::new());
+    let [data, backup, vault] =
+        ["data", "backups", "vault"].map(|name| home.path(name).display().to_string());
+    let made = home.shell(&format!(
+        "avow backup --out {backup} --vault-out {vault} --data-dir {data} &&
+         avow tokens create --name monitoring --scope read --data-dir {data}"
+    ));
+    assert!(made.status.success(), "{made:?}");
     fs::copy(
         other.path("data/log/checkpoints"),
         home.path("data/log/checkpoints"),
@@ -258,8 +265,10 @@ fn checkpoints_of_another_log_and_a_log_behind_its_checkpoint_are_found() {
     );
     // The command for the checkpoints alone: the log is the older one's, whole.
     let command = behind[1]["command"].as_str().unwrap();
-    let backup = home.path("backup").display().to_string();
-    home.shell(&command.replace("BACKUP", &backup));
+    let command = command.replace("BACKUP", &backup).replace("FILE", &vault);
+    let restored = home.shell(&command);
+    assert!(restored.status.success(), "{command}: {restored:?}");
+    assert!(home.path("data/tokens.json").exists());
     assert_eq!(home.examined("--thorough"), (Some(0), Vec::new()));
 }
 

@@ -15,7 +15,7 @@ pub(super) fn check_vault(
     findings: &mut Findings,
 ) -> Option<Unsealer> {
     const PART: &str = "vault";
-    let put_back = format!("cp -p BACKUP/vault {}", patient.path("vault"));
+    let put_back = format!("cp -p FILE {}", patient.path("vault"));
     let vault = match VaultReader::open(&patient.data_dir.join("vault")) {
         Ok(vault) => vault,
         Err(VaultError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -85,7 +85,7 @@ pub(super) fn check_checkpoints(
                     tell what it said";
         return findings.wrong(PART, what, patient.opening());
     };
-    let restore = format!("cp -pR BACKUP/log/. {}", patient.path("log"));
+    let restore = patient.restoring();
     let checkpoint = match note.text().parse::<Checkpoint>() {
         Ok(checkpoint) => checkpoint,
         Err(error) => return findings.wrong(PART, error.to_string(), restore),

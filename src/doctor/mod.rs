@@ -22,6 +22,7 @@ use crate::audit::payload_check::Keys;
 use crate::client::Access;
 use crate::config::settings::Settings;
 use crate::config::sources::Sources;
+use crate::config::tokens;
 use crate::log::checkup::JournalEnd;
 use crate::log::inspection::Inspection;
 use crate::log::keys::MasterKey;
@@ -60,6 +61,27 @@ impl Patient<'_> {
             return "restart the service: start-up mends it, and says so".to_owned();
         }
         format!("avow digest {}", self.request.flags)
+    }
+
+    /// Returns the command that puts the last backup in the place of the data, which are kept beside it: they say what
+    /// was lost. The tokens are in no backup, and without them everybody on this machine would be admitted.
+    fn restoring(&self) -> String {
+        let data = self.data_dir.display().to_string();
+        let damaged = quoted(&format!("{}.damaged", data.trim_end_matches('/')));
+        let key = self.settings.server.master_key_file.as_ref();
+        let key = key.map_or("KEY".to_owned(), |path| quoted(&path.display().to_string()));
+        let data = quoted(&data);
+        let restore = format!(
+            "avow restore BACKUP --vault FILE --master-key-file {key} {}",
+            self.request.flags
+        );
+        if self.data_dir.join(tokens::FILE).exists() {
+            // 1: restored, with something left to do.
+            let copy = format!("cp -p {damaged}/{} {data}/", tokens::FILE);
+            format!("mv {data} {damaged} && {{ {restore} || [ $? = 1 ]; }} && {copy}")
+        } else {
+            format!("mv {data} {damaged} && {restore}")
+        }
     }
 
     /// Returns the path of something below the data directory, as a shell reads it.
