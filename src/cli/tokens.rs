@@ -45,7 +45,7 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(mut_arg("listen", |listen| listen.hide(true)))]
 struct Create {
-    /// Call it so: whom or what it is for
+    /// Call it so: what it is for; the name is sealed in the log's record of each access, for good
     #[arg(long, value_parser = name)]
     name: TokenName,
     /// Let it do this; repeatable, or separated by commas
