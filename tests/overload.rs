@@ -97,7 +97,7 @@ fn what_a_storm_brings_is_recorded_once_or_shed_and_taken_when_it_comes_again() 
     let each_once: BTreeSet<_> = entries.iter().copied().collect();
     assert_eq!(each_once, (0..delivered).collect());
     assert_eq!(entries.len(), each_once.len());
-    let served = server.read_plain("/v1/digest");
+    let live = server.read_plain("/v1/digest");
     for number in shed {
         let session = server.read(&format!("/v1/sessions/vs_{number}"));
         assert_eq!(session["status"], "requires_input");
@@ -106,7 +106,7 @@ fn what_a_storm_brings_is_recorded_once_or_shed_and_taken_when_it_comes_again() 
     fs::remove_dir_all(directory.path().join("projections")).unwrap();
     let folded_afresh = Server::start(directory.path());
     assert_eq!(folded_afresh.read_plain("/readyz")["entries"], delivered);
-    assert_eq!(folded_afresh.read_plain("/v1/digest"), served);
+    assert_eq!(folded_afresh.read_plain("/v1/digest"), live);
 }
 
 #[test]
