@@ -16,10 +16,10 @@ use crate::log::unsealer::Unsealer;
 
 /// Tell who had to do with personal data and with what is kept, and what operators decided
 ///
-/// One line for each override, erasure, hold, release, export and rebuild, for each change of the access tokens of a running server,
-/// and for reads of personal data with a token, of which one entry stands for all of a minute. Read from the entries themselves, which
-/// `avow audit verify` proves. With the master key, in the words of those who did it. Read-only: reads a data directory,
-/// even one that a server holds, an export, or a server.
+/// One line for each override, erasure, hold, release, export and rebuild, for each change of the access tokens of a
+/// running server, and for reads of personal data with a token, of which one entry stands for all of a minute. Read
+/// from the entries themselves, which `avow audit verify` proves. With the master key, in the words of those who did
+/// it. Read-only: reads a data directory, even one that a server holds, an export, or a server.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// A data directory, a directory that `avow export` wrote, or the URL of a server
