@@ -5,12 +5,12 @@ use state_machine::event::{LastError, RedactionStatus, Status};
 use state_machine::id::{AccountId, ErrorCode, EventId, ReportId, SessionId, World};
 
 use super::policy::PolicyJson;
-use super::users::tag_text;
 use crate::access::token::TokenId;
 use crate::log::access::{AccessFact, Accessed};
 use crate::log::entry::{
     ErasureCause, Fact, OverrideFact, SessionFact, Subject, SubjectName, UnreadableFact,
 };
+use crate::service::change::tag_text;
 use crate::stripe::decode::EventForm;
 use crate::stripe::spelling;
 
@@ -119,7 +119,7 @@ impl<'a> AccessFactJson<'a> {
             access: fact.access.as_str(),
             livemode: named.map(|(livemode, _)| livemode),
             account: named.and_then(|(_, account)| account),
-            user_tag: user.map(tag_text),
+            user_tag: user.map(|user| tag_text(&user.0)),
             session: session.map(SessionId::as_str),
             first_entry: entries.map(|(first, _)| first),
             entries: entries.map(|(_, count)| count),
@@ -148,7 +148,7 @@ impl<'a> OverrideFactJson<'a> {
             r#override: fact.id.as_str(),
             livemode,
             account,
-            user_tag: tag_text(fact.user),
+            user_tag: tag_text(&fact.user.0),
             action: fact.action.as_str(),
             attempts: fact.action.attempts(),
             expires: fact.expires.map(|expires| expires.0),
@@ -197,7 +197,7 @@ impl<'a> SessionFactJson<'a> {
             last_error: event.last_error.as_ref().map(LastErrorJson::of),
             last_verification_report: event.report.as_ref().map(ReportId::as_str),
             redaction: event.redaction.as_ref().map(RedactionStatus::as_str),
-            user_tag: event.user.map(tag_text),
+            user_tag: event.user.map(|user| tag_text(&user.0)),
         }
     }
 }

@@ -15,8 +15,8 @@ use super::body::json_of;
 use super::caller::token;
 use super::error::Error;
 use super::parameters::Parameters;
-use super::users::tag_text;
 use crate::log::{IdempotencyKey, WantedOverride, Words};
+use crate::service::change::tag_text;
 use crate::stripe::user_reference::UserReference;
 
 /// Room for the longest words, each of their bytes escaped.
@@ -193,7 +193,7 @@ impl Answer {
             object: "override".to_owned(),
             id: made.id.as_str().to_owned(),
             user: user.to_owned(),
-            tag: tag_text(tag),
+            tag: tag_text(&tag.0),
             livemode: world.livemode,
             account: account.map(str::to_owned),
             action: made.action.as_str().to_owned(),

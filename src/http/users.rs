@@ -15,6 +15,7 @@ use super::parameters::Parameters;
 use super::sessions::{LastErrorAtJson, SessionSummary, status};
 use crate::log::access::{Access, Accessed};
 use crate::service::Service;
+use crate::service::change::{TAG_PREFIX, tag_text};
 use crate::service::sessions::UserName;
 use crate::service::users::{UserAnswer, UserFilter};
 use crate::stripe::user_reference::UserReference;
@@ -23,7 +24,6 @@ use crate::stripe::user_reference::UserReference;
 const REDACTED: &str = "[redacted]";
 /// What the reference of a user reads as whom no session names: overrides hold the tag alone.
 const UNNAMED: &str = "[unnamed]";
-const TAG_PREFIX: &str = "tag_";
 
 /// `GET /v1/users/{id}`
 pub(super) async fn show(
@@ -70,7 +70,7 @@ pub(super) async fn list(
     let mut list = List::of("/v1/users", &page.users, |(name, user)| {
         UserJson::of(user, text_of(name), &world)
     });
-    list.scanned_to = page.scanned_to.map(tag_text);
+    list.scanned_to = page.scanned_to.map(|user| tag_text(&user.0));
     found(&request, &list)
 }
 
@@ -84,11 +84,6 @@ fn place(service: &Service, text: &str) -> Option<UserTag> {
         Some(Ok(())) => Some(UserTag(tag)),
         Some(Err(_)) | None => Some(service.user_tag(&UserReference::new(text)?)),
     }
-}
-
-/// Returns the tag of a user as it is shown.
-pub(super) fn tag_text(tag: UserTag) -> String {
-    format!("{TAG_PREFIX}{}", hex::encode(tag.0))
 }
 
 /// Returns what a user's name reads as.
@@ -132,7 +127,7 @@ impl<'a> UserJson<'a> {
         Self {
             object: "user_standing",
             id,
-            tag: tag_text(user.tag),
+            tag: tag_text(&user.tag.0),
             livemode: world.livemode,
             account: world.account.as_ref().map(AccountId::as_str),
             status: status(standing.status()),

@@ -108,9 +108,12 @@ pub fn text(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
+/// What a user's tag begins with as it is shown.
+pub const TAG_PREFIX: &str = "tag_";
+
 /// Returns a user's tag as it is shown.
 pub fn tag_text(tag: &[u8; 16]) -> String {
-    format!("tag_{}", hex::encode(tag))
+    format!("{TAG_PREFIX}{}", hex::encode(tag))
 }
 
 /// Returns how far a redaction has come, in a word.
