@@ -50,6 +50,8 @@ pub(super) struct PolicyInForce {
     /// Whether the log is told at all: a service that only reads leaves it alone.
     records: bool,
     is_unrecorded: AtomicBool,
+    /// Whether it was said that the log does not take it: once, not with each try.
+    is_refused: AtomicBool,
 }
 
 impl PolicyInForce {
@@ -58,6 +60,7 @@ impl PolicyInForce {
             policy: InForce::new(NamedPolicy::new(policy, None)),
             records,
             is_unrecorded: AtomicBool::new(records),
+            is_refused: AtomicBool::new(false),
         }
     }
 
@@ -80,9 +83,14 @@ impl PolicyInForce {
         }
         let policy = self.get().policy.clone();
         match recorded(log, view, policy) {
-            Ok(is_new) => is_new,
+            Ok(is_new) => {
+                self.is_refused.store(false, Ordering::SeqCst);
+                is_new
+            }
             Err(error) => {
-                tracing::warn!(error, "the retry policy in force is not in the log yet");
+                if !self.is_refused.swap(true, Ordering::SeqCst) {
+                    tracing::warn!(error, "the retry policy in force is not in the log yet");
+                }
                 self.is_unrecorded.store(true, Ordering::SeqCst);
                 false
             }
