@@ -1,7 +1,7 @@
 //! A rebuild in a data directory that no server holds.
 
 use anyhow::{Context, anyhow};
-use state_machine::id::{AccountId, SessionId, World};
+use state_machine::id::{SessionId, World};
 
 use super::Arguments;
 use crate::cli::opened;
@@ -32,7 +32,7 @@ impl Local {
     }
 
     pub(super) fn begin(&self, arguments: &Arguments) -> anyhow::Result<Answer> {
-        let world = self.world(arguments)?;
+        let world = arguments.world.or(self.default_world.clone())?;
         let part = match (&arguments.session, &arguments.user) {
             (Some(id), _) => {
                 let id = SessionId::parse(id).context("`--session` is no id")?;
@@ -65,17 +65,5 @@ impl Local {
     pub(super) fn cancel(&self, id: &str) -> anyhow::Result<()> {
         let found = self.service.cancel_rebuild(id);
         found.map(drop).context("the rebuild is not known any more")
-    }
-
-    fn world(&self, arguments: &Arguments) -> anyhow::Result<World> {
-        let account = match arguments.account.as_deref() {
-            None => self.default_world.account.clone(),
-            Some("") => None,
-            Some(id) => Some(AccountId::parse(id).context("`--account` is no id")?),
-        };
-        Ok(World {
-            livemode: arguments.livemode.unwrap_or(self.default_world.livemode),
-            account,
-        })
     }
 }

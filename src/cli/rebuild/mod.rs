@@ -12,6 +12,7 @@ use clap::Args;
 use super::progress::Bar;
 use super::server_access::ServerAccess;
 use super::sources::SourceArguments;
+use super::world::WorldArguments;
 use super::{Verdict, output, signal};
 use crate::http::rebuild_answer::{Answer, Outcome, Status};
 use local::Local;
@@ -40,12 +41,8 @@ pub(super) struct Arguments {
     /// Fold only this user, and every session that has named them
     #[arg(long, value_name = "REFERENCE")]
     user: Option<String>,
-    /// Look for that in live mode or in test mode [default: as configured]
-    #[arg(long, value_name = "BOOL")]
-    livemode: Option<bool>,
-    /// Look for that in this connected account; empty means the platform's own [default: as configured]
-    #[arg(long, value_name = "ID")]
-    account: Option<String>,
+    #[command(flatten)]
+    world: WorldArguments,
     /// Ask the server at this URL, which holds the data, instead of opening them
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "data_dir", "listen", "set"])]
     server: Option<String>,

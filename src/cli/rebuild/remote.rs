@@ -40,17 +40,8 @@ impl Remote {
 
     pub(super) async fn begin(&self, arguments: &Arguments) -> anyhow::Result<Answer> {
         let mut url = self.path(&[])?;
-        let world = [
-            (
-                "livemode",
-                arguments.livemode.map(|livemode| livemode.to_string()),
-            ),
-            ("account", arguments.account.clone()),
-        ];
-        for (name, value) in world {
-            if let Some(value) = value {
-                url.query_pairs_mut().append_pair(name, &value);
-            }
+        for (name, value) in arguments.world.parameters() {
+            url.query_pairs_mut().append_pair(name, &value);
         }
         let Arguments {
             dry_run,
