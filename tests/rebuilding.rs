@@ -8,11 +8,14 @@ use std::thread;
 
 use avow::projections::bulk::watch::Priority;
 use avow::projections::generations::Generations;
+use avow::projections::part::Part;
 use avow::service::Service;
 use avow::service::rebuilds::{BeginError, State, Wanted};
 use avow::stripe::signature;
+use avow::stripe::user_reference::UserReference;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use serde_json::{Value, json};
+use state_machine::id::World;
 use tempfile::tempdir;
 
 use crate::digest::run_on;
@@ -329,7 +332,17 @@ fn reads_and_deliveries_never_fail_while_the_log_is_folded_anew_again_and_again(
 fn hold_the_projector(service: &Service) -> mpsc::Sender<()> {
     let (release, released) = mpsc::channel::<()>();
     let (held, is_held) = mpsc::channel();
-    let delivery = Delivery::event(&event("evt_held", "vs_held", "user_9", "created", 99));
+    let event = event("evt_held", "vs_held", "user_9", "created", 99);
+    ingest(service, &event, move || {
+        held.send(()).unwrap();
+        released.recv().ok();
+    });
+    is_held.recv().unwrap();
+    release
+}
+
+fn ingest(service: &Service, event: &Value, folded: impl FnOnce() + Send + 'static) {
+    let delivery = Delivery::event(event);
     let delivery = signature::Delivery {
         signature_header: Some(delivery.header.as_bytes()),
         body: &delivery.body,
@@ -337,11 +350,8 @@ fn hold_the_projector(service: &Service) -> mpsc::Sender<()> {
     };
     service.ingest(delivery, move |ingested| {
         ingested.unwrap();
-        held.send(()).unwrap();
-        released.recv().ok();
+        folded();
     });
-    is_held.recv().unwrap();
-    release
 }
 
 fn wait(service: &Service, id: &str) -> State {
@@ -378,6 +388,70 @@ fn one_rebuild_runs_at_a_time_and_one_that_is_cancelled_changes_nothing() {
     let third = service.begin_rebuild(WHOLE, Priority::Lowest).unwrap();
     assert!(matches!(wait(&service, &third.id), State::Done(_)));
     assert_eq!(service.rebuilds().len(), 2);
+}
+
+#[test]
+fn a_session_that_names_a_user_while_they_are_folded_anew_stays_theirs() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    deliver_all(&server);
+    drop(server);
+    let service = open_service(directory.path());
+    let release = hold_the_projector(&service);
+    let reference = UserReference::new("user_1").unwrap();
+    let world = World {
+        livemode: false,
+        account: None,
+    };
+    let wanted = Wanted {
+        part: Some(Part::User(world, service.user_tag(&reference))),
+        dry_run: false,
+    };
+    let begun = service.begin_rebuild(wanted, Priority::Lowest).unwrap();
+    while service.rebuild(&begun.id).unwrap().state == State::Folding {
+        thread::yield_now();
+    }
+
+    let (folded, is_folded) = mpsc::channel();
+    let late = event("evt_late", "vs_late", "user_1", "created", 70);
+    ingest(&service, &late, move || folded.send(()).unwrap());
+    drop(release);
+    is_folded.recv().unwrap();
+    let ended = wait(&service, &begun.id);
+    drop(service);
+
+    assert!(
+        matches!(&ended, State::Done(found) if found.count == 0),
+        "{ended:?}"
+    );
+    let server = Server::start(directory.path());
+    let dry = rebuild(&server, &json!({ "dry_run": true }));
+    assert_eq!(dry["result"]["differences_count"], 0, "{dry}");
+}
+
+#[test]
+fn a_rebuild_that_a_server_left_is_left_alone_by_commands_until_one_rebuilds_everything() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    deliver_all(&server);
+    drop(server);
+    let wish = projections(directory.path()).join("rebuilding");
+    fs::write(&wish, "rebuild_left").unwrap();
+
+    for command in [
+        &["digest"][..],
+        &["rebuild", "--dry-run"],
+        &["rebuild", "--session", "vs_1"],
+    ] {
+        let (code, _, talk) = run_on(directory.path(), command);
+        assert_eq!(code, Some(0), "{command:?}: {talk}");
+        let left = fs::read_to_string(&wish).unwrap();
+        assert_eq!(left, "rebuild_left", "{command:?}");
+    }
+    let (code, _, talk) = run_on(directory.path(), &["rebuild"]);
+
+    assert_eq!(code, Some(0), "{talk}");
+    assert!(!wish.exists());
 }
 
 #[test]

@@ -55,11 +55,11 @@ pub(super) fn run<Stopped: Future<Output = ()>>(
         system::now,
     );
     options.records_policy = true;
+    options.resumes_rebuilds = true;
     let (service, repairs) = Service::open(&data_dir, options)
         .with_context(|| format!("cannot open the data in {}", data_dir.display()))?;
-    for repair in repairs {
-        tracing::warn!("{repair}");
-    }
+    let warn = |repair: &String| tracing::warn!("{repair}");
+    repairs.iter().for_each(warn);
     let service = Arc::new(service);
     let submitter =
         witnesses.map(|policy| Submitter::new(service.log(), &policy, &settings.witness));

@@ -177,6 +177,7 @@ impl Settings {
             user_reference_sources: self.webhook.user_reference_sources.clone(),
             policy: self.retry_policy(),
             records_policy: false,
+            resumes_rebuilds: false,
             master_key,
             log: self.log_options(random, clock),
             projections_cache_bytes: self.projections.cache_bytes,

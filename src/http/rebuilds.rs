@@ -101,7 +101,8 @@ impl From<BeginError> for Error {
                 Self::unavailable("not_ready", message)
             }
             BeginError::Store(_) | BeginError::Random(_) | BeginError::Thread(_) => {
-                tracing::error!(%error, "a rebuild was not begun");
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, cause, "a rebuild was not begun");
                 Self::unavailable("not_begun", "the rebuild could not be begun; ask again")
             }
         }

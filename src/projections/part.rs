@@ -70,7 +70,8 @@ pub fn fold_part(
             }
         })?;
         let stored = view.user(world, *tag).ok().flatten().unwrap_or_default();
-        names.extend(stored.sessions.into_iter().map(|id| (world.clone(), id)));
+        let theirs = stored.sessions.into_iter().chain(stored.lost_sessions);
+        names.extend(theirs.map(|id| (world.clone(), id)));
     }
     let records = names
         .into_iter()
@@ -130,7 +131,8 @@ impl FoldedPart {
             else {
                 continue;
             };
-            let mut theirs = user.sessions.into_iter().map(|id| (world.clone(), id));
+            let theirs = user.sessions.into_iter().chain(user.lost_sessions);
+            let mut theirs = theirs.map(|id| (world.clone(), id));
             if theirs.any(|name| self.sessions.contains_key(&name)) {
                 self.owners.insert((world, tag));
             }
@@ -182,9 +184,18 @@ impl FoldedPart {
             let before = stored.unwrap_or_default();
             let mut after = before.clone();
             let of_world = self.sessions.keys().filter(|(world, _)| *world == owner.0);
-            of_world.for_each(|(_, id)| after.set_owns(id, false));
+            of_world.for_each(|(_, id)| after.forget(id));
             if Some(&owner) == self.user.as_ref() {
                 after = self.overrides.clone();
+                // What has named them since the fold began is right: it was folded by catch-up.
+                let is_later = |id: &&SessionId| {
+                    let name = (owner.0.clone(), SessionId::clone(id));
+                    !self.sessions.contains_key(&name)
+                };
+                let owned = before.sessions.iter().filter(is_later);
+                owned.for_each(|id| after.set_owns(id, true));
+                let lost = before.lost_sessions.iter().filter(is_later);
+                lost.for_each(|id| after.set_owns(id, false));
             }
             round.users.insert(owner, Changed { before, after });
         }

@@ -145,6 +145,12 @@ impl UserRecord {
         set_holds(&mut self.lost_sessions, id, !owns);
     }
 
+    /// Forgets that a session has named the user.
+    pub(super) fn forget(&mut self, id: &SessionId) {
+        set_holds(&mut self.sessions, id, false);
+        set_holds(&mut self.lost_sessions, id, false);
+    }
+
     /// Adds an override; one that is there already changes nothing.
     pub(super) fn insert_override(&mut self, made: Override) {
         let place = |other: &Override| other.arrival.sequence;

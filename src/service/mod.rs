@@ -48,7 +48,8 @@ use cache::UserCache;
 use in_force::InForce;
 use policy::PolicyInForce;
 use projector::{NotFolded, Progress, Projector};
-use rebuilds::{Rebuilds, Tools};
+use rebuilding::Tools;
+use rebuilds::Rebuilds;
 use recent_accesses::RecentAccesses;
 
 /// What a service is made of.
@@ -63,6 +64,8 @@ pub struct Options {
     pub policy: Policy,
     /// Whether the log is told which policy decides: not by whoever only reads it.
     pub records_policy: bool,
+    /// Whether a rebuild that a process before this one had begun is begun anew: not by a command that does one thing.
+    pub resumes_rebuilds: bool,
     /// The key from which all others are derived.
     pub master_key: MasterKey,
     /// How the log is kept.
@@ -196,7 +199,9 @@ impl Service {
         .map_err(OpenError::Thread)?;
         let tools = Tools::new(&log, &projections, &users, projector.handle(), &options.log);
         let rebuilds = Rebuilds::new(tools);
-        rebuilds.resume();
+        if options.resumes_rebuilds {
+            rebuilds.resume();
+        }
         let service = Self {
             rebuilds,
             log,

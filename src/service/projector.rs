@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::cache::UserCache;
 use super::policy::PolicyInForce;
-use crate::log::Log;
+use crate::log::{Log, panic_guard};
 use crate::projections::bulk::FoldError;
 use crate::projections::bulk::watch::Watch;
 use crate::projections::catch_up::catch_up;
@@ -96,13 +96,16 @@ impl Handle {
     }
 
     /// Does something on the projector's thread, while nothing is folded and whoever waits for that goes on waiting; and
-    /// returns what it came to, or `None` if the thread has ended.
+    /// returns what it came to, or `None` if the thread has ended, or a bug has ended it. The thread outlives that.
     pub(super) fn between_folds<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let (sender, done) = crossbeam_channel::bounded(1);
-        let work = Box::new(move || drop(sender.send(work())));
+        let work = Box::new(move || match panic_guard::catch(work) {
+            Ok(done) => drop(sender.send(done)),
+            Err(bug) => tracing::error!(bug, "what was done between two folds ended with a bug"),
+        });
         self.sender.as_ref()?.send(Wish::Do(work)).ok()?;
         done.recv().ok()
     }
@@ -269,5 +272,25 @@ mod tests {
         run_guarded(&receiver, &publish, || panic!("a bug"));
 
         assert!(progress.borrow().is_failing);
+    }
+
+    #[test]
+    fn a_bug_between_two_folds_ends_neither_the_thread_nor_what_comes_after() {
+        let (sender, receiver) = unbounded();
+        let (publish, progress) = watch::channel(Progress::default());
+        let handle = Handle {
+            sender: Some(sender),
+        };
+        let thread = thread::spawn(move || {
+            run_guarded(&receiver, &publish, || Ok(SequenceNumber(7)));
+        });
+
+        let broken: Option<()> = handle.between_folds(|| panic!("a bug"));
+        let next = handle.between_folds(|| 1);
+        drop(handle);
+        thread.join().unwrap();
+
+        assert_eq!((broken, next), (None, Some(1)));
+        assert!(!progress.borrow().is_failing);
     }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use state_machine::time::ReceivedAt;
+
 use super::cache::UserCache;
 use super::projector::Handle;
-use super::rebuilds::{Tools, Wanted};
-use crate::log::{Log, Options};
+use super::rebuilds::Wanted;
+use crate::log::{Log, Options, Random, panic_guard};
 use crate::projections::bulk::FoldError;
 use crate::projections::bulk::watch::Watch;
 use crate::projections::catch_up::catch_up;
@@ -15,6 +17,16 @@ use crate::projections::part::{FoldedPart, fold_part};
 use crate::projections::rebuild::{fold_shadow, fold_up_to};
 use crate::projections::store::Projections;
 use crate::projections::view::View;
+
+/// What a rebuild works with.
+pub(super) struct Tools {
+    pub(super) log: Arc<Log>,
+    pub(super) live: Arc<Live>,
+    pub(super) users: Arc<UserCache>,
+    pub(super) projector: Handle,
+    pub(super) random: Random,
+    pub(super) clock: fn() -> ReceivedAt,
+}
 
 impl Tools {
     pub(super) fn new(
@@ -33,10 +45,32 @@ impl Tools {
             clock: options.clock,
         }
     }
+
+    /// Notes that nothing is wanted any more.
+    pub(super) fn forget_wish(&self) {
+        if let Err(error) = self.live.forget_wish() {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "the next start rebuilds once more");
+        }
+    }
 }
 
 /// Folds what is wanted anew, compares it with what is served and, unless that is all that is wanted, has it served.
+/// A bug is a failure like others: the next one can be begun.
 pub(super) fn run(
+    tools: &Arc<Tools>,
+    wanted: &Wanted,
+    watch: &Watch,
+    comparing: impl Fn(),
+) -> Result<Comparison, FoldError> {
+    guarded(|| run_unguarded(tools, wanted, watch, comparing))
+}
+
+fn guarded<T>(work: impl FnOnce() -> Result<T, FoldError>) -> Result<T, FoldError> {
+    panic_guard::catch(work).unwrap_or_else(|bug| Err(FoldError::Bug(bug)))
+}
+
+fn run_unguarded(
     tools: &Arc<Tools>,
     wanted: &Wanted,
     watch: &Watch,
@@ -116,4 +150,19 @@ fn catch_up_live(tools: &Tools) -> Result<(), FoldError> {
         users.forget(&(world.clone(), tag));
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bug_is_a_failure_that_says_what_it_was() {
+        let failed: Result<(), _> = guarded(|| panic!("a bug"));
+
+        assert_eq!(
+            failed.unwrap_err().to_string(),
+            "it ended with a bug: a bug"
+        );
+    }
 }

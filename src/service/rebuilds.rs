@@ -1,20 +1,18 @@
 //! Rebuilds: folding the log anew while the service goes on, one at a time. What they are, and the list of them.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use state_machine::time::ReceivedAt;
 
 use super::Service;
-use super::cache::UserCache;
-use super::projector::Handle;
-use super::rebuilding;
-use crate::log::{Log, Random, RandomError};
+use super::rebuilding::{self, Tools};
+use crate::log::RandomError;
 use crate::projections::bulk::FoldError;
 use crate::projections::bulk::watch::{Priority, Watch};
 use crate::projections::comparison::Comparison;
-use crate::projections::live::Live;
 use crate::projections::part::Part;
 use crate::projections::store::StoreError;
 
@@ -28,6 +26,13 @@ pub struct Wanted {
     pub part: Option<Part>,
     /// Whether it is only to be said what would change.
     pub dry_run: bool,
+}
+
+impl Wanted {
+    /// Tells whether the wish outlives the process.
+    fn is_noted(&self) -> bool {
+        self.part.is_none() && !self.dry_run
+    }
 }
 
 /// A rebuild, as it stands.
@@ -94,16 +99,6 @@ pub enum BeginError {
     Thread(#[source] std::io::Error),
 }
 
-/// What a rebuild works with.
-pub(super) struct Tools {
-    pub(super) log: Arc<Log>,
-    pub(super) live: Arc<Live>,
-    pub(super) users: Arc<UserCache>,
-    pub(super) projector: Handle,
-    pub(super) random: Random,
-    pub(super) clock: fn() -> ReceivedAt,
-}
-
 /// The rebuilds of a service. Dropping them ends the one that runs, whose wish stays noted.
 pub(super) struct Rebuilds {
     tools: Arc<Tools>,
@@ -149,7 +144,8 @@ impl Rebuilds {
             Err(error) => Err(error.into()),
         };
         if let Err(error) = begun {
-            tracing::error!(%error, "the rebuild that had been begun is not begun anew");
+            let cause = error.source().map(ToString::to_string);
+            tracing::error!(%error, cause, "the rebuild that had been begun is not begun anew");
         }
     }
 
@@ -157,7 +153,13 @@ impl Rebuilds {
         let mut random = [0; 8];
         (self.tools.random)(&mut random)?;
         let id = format!("rebuild_{}", hex::encode(random));
-        self.start(&id, wanted, priority, false)
+        let is_noted = wanted.is_noted();
+        let begun = self.start(&id, wanted, priority, false);
+        // What was refused is not to be done at the next start.
+        if is_noted && let Err(BeginError::Store(_) | BeginError::Thread(_)) = &begun {
+            self.tools.forget_wish();
+        }
+        begun
     }
 
     fn start(
@@ -173,7 +175,7 @@ impl Rebuilds {
         if let Some(running) = running {
             return Err(BeginError::Running(running.rebuild.id.clone()));
         }
-        if wanted.part.is_none() && !wanted.dry_run {
+        if wanted.is_noted() {
             self.tools.live.note_wish(id)?;
         }
         let watch = Arc::new(Watch::new(priority));
@@ -195,7 +197,7 @@ impl Rebuilds {
             watch.lower_priority();
             let comparing = || update(&all, &own, |rebuild| rebuild.state = State::Comparing);
             let ended = rebuilding::run(&tools, &wanted, &watch, comparing);
-            conclude(&tools, &all, &own, ended);
+            conclude(&tools, &all, (&own, &wanted), ended);
         };
         let thread = thread::Builder::new().name("rebuild".into()).spawn(run);
         let thread = thread.map_err(BeginError::Thread)?;
@@ -216,7 +218,7 @@ impl Rebuilds {
 fn conclude(
     tools: &Tools,
     known: &Mutex<VecDeque<Known>>,
-    id: &str,
+    (id, wanted): (&str, &Wanted),
     ended: Result<Comparison, FoldError>,
 ) {
     let state = match ended {
@@ -226,13 +228,14 @@ fn conclude(
         }
         Err(FoldError::Cancelled) => State::Cancelled,
         Err(error) => {
-            tracing::error!(rebuild.id = id, %error, "the rebuild has failed");
+            let cause = error.source().map(ToString::to_string);
+            tracing::error!(rebuild.id = id, %error, cause, "the rebuild has failed");
             State::Failed(error.to_string())
         }
     };
     let is_wanted = state == State::Cancelled && tools.live.is_closing();
-    if !is_wanted && let Err(error) = tools.live.forget_wish() {
-        tracing::error!(%error, "the next start rebuilds once more");
+    if wanted.is_noted() && !is_wanted {
+        tools.forget_wish();
     }
     let ended_at = (tools.clock)();
     update(known, id, |rebuild| {

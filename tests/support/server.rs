@@ -197,12 +197,13 @@ fn open(
     (master_key, clock): (&str, fn() -> ReceivedAt),
     settings: &Settings,
 ) -> Service {
-    let options = settings.service_options(
+    let mut options = settings.service_options(
         Secrets::parse(SECRET).unwrap(),
         MasterKey::parse(master_key).unwrap(),
         avow::system::fill_random,
         clock,
     );
+    options.resumes_rebuilds = true;
     let (service, _) = Service::open(directory, options).unwrap();
     service.wait_until_caught_up();
     service

@@ -44,6 +44,9 @@ pub enum FoldError {
     /// A thread ended with a bug.
     #[error("a thread of the fold ended early")]
     Thread,
+    /// It ended with a bug.
+    #[error("it ended with a bug: {0}")]
+    Bug(String),
 }
 
 impl From<std::io::Error> for FoldError {
