@@ -7,7 +7,8 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
 use super::packed::{self, Packed};
 
@@ -22,8 +23,9 @@ const PLACES_PART: usize = 4;
 pub(super) struct Sorter {
     directory: PathBuf,
     run_bytes_max: usize,
-    packed: Packed,
-    places: Vec<Place>,
+    filling: Run,
+    /// A full run, on its way to the disk while the next one fills.
+    writing: Option<JoinHandle<io::Result<Written>>>,
     runs: Vec<File>,
 }
 
@@ -35,23 +37,20 @@ pub(super) struct Place {
 
 impl Sorter {
     /// Returns an empty one, which holds no more in memory than so many bytes, and writes runs to a directory.
-    pub(super) fn new(directory: PathBuf, run_bytes_max: usize) -> Self {
-        // Reserved at once, since what grows is copied; the system gives it only where it is written.
-        let places_max = run_bytes_max / PLACES_PART / PLACE_BYTES;
+    pub(super) fn new(directory: PathBuf, bytes_max: usize) -> Self {
+        let run_bytes_max = bytes_max / 2;
         Self {
             directory,
             run_bytes_max,
-            packed: Packed::with_capacity(run_bytes_max),
-            places: Vec::with_capacity(places_max),
+            filling: Run::with_capacity(run_bytes_max),
+            writing: None,
             runs: Vec::new(),
         }
     }
 
     pub(super) fn push(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        let at = self.packed.push(key, value);
-        let prefix = prefix(key);
-        self.places.push(Place { prefix, at });
-        if self.packed.byte_count() + self.places.len() * PLACE_BYTES >= self.run_bytes_max {
+        self.filling.push(key, value);
+        if self.filling.byte_count() >= self.run_bytes_max {
             self.write_run()?;
         }
         Ok(())
@@ -63,47 +62,44 @@ impl Sorter {
             .try_for_each(|(key, value)| self.push(key, value))
     }
 
-    fn sort(&mut self) {
-        let Self { packed, places, .. } = self;
-        let key = |place: &Place| packed.at(place.at).map(|(key, _, _)| key);
-        places.sort_unstable_by(|one, other| {
-            (one.prefix.cmp(&other.prefix))
-                .then_with(|| key(one).cmp(&key(other)))
-                .then_with(|| one.at.cmp(&other.at))
-        });
+    /// Has the run written by a thread of its own, once the one before is.
+    fn write_run(&mut self) -> io::Result<()> {
+        let empty = self.written()?;
+        let empty = empty.unwrap_or_else(|| Run::with_capacity(self.run_bytes_max));
+        let full = std::mem::replace(&mut self.filling, empty);
+        let directory = self.directory.clone();
+        let thread = thread::Builder::new().name("fold-sorter".to_owned());
+        self.writing = Some(thread.spawn(move || full.write(&directory))?);
+        Ok(())
     }
 
-    fn write_run(&mut self) -> io::Result<()> {
-        self.sort();
-        // Without a name: whenever we stop, nothing is left.
-        let file = tempfile::tempfile_in(&self.directory)?;
-        let mut writer = BufWriter::with_capacity(READ_BYTES, file);
-        for place in self.places.drain(..) {
-            writer.write_all(self.packed.packed_at(place.at))?;
-        }
-        let mut file = writer
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
-        file.rewind()?;
+    /// Waits for the run that is being written, and returns its memory.
+    fn written(&mut self) -> io::Result<Option<Run>> {
+        let Some(writing) = self.writing.take() else {
+            return Ok(None);
+        };
+        let ended = |_| io::Error::other("the thread that sorts has ended early");
+        let Written { file, run } = writing.join().map_err(ended)??;
         self.runs.push(file);
-        self.packed.clear();
-        Ok(())
+        Ok(Some(run))
     }
 
     /// Returns all of it in order.
     pub(super) fn sorted(mut self) -> io::Result<Sorted> {
+        drop(self.written()?);
         if self.runs.is_empty() {
-            self.sort();
+            self.filling.sort();
             return Ok(Sorted::InMemory {
-                packed: self.packed,
-                places: self.places.into_iter(),
+                packed: self.filling.packed,
+                places: self.filling.places.into_iter(),
             });
         }
-        if !self.places.is_empty() {
+        if !self.filling.places.is_empty() {
             self.write_run()?;
+            drop(self.written()?);
         }
         // From here on the runs need the memory.
-        drop((self.packed, self.places));
+        drop(self.filling);
         let mut heads = BinaryHeap::with_capacity(self.runs.len());
         for (run, file) in self.runs.into_iter().enumerate() {
             let mut head = Head::of(run, file);
@@ -115,6 +111,65 @@ impl Sorter {
             heads,
             is_begun: false,
         })
+    }
+}
+
+/// What is sorted at once.
+struct Run {
+    packed: Packed,
+    places: Vec<Place>,
+}
+
+/// A run in its file, and the memory that it had, empty.
+struct Written {
+    file: File,
+    run: Run,
+}
+
+impl Run {
+    fn with_capacity(byte_count: usize) -> Self {
+        // Reserved at once, since what grows is copied; the system gives it only where it is written.
+        let places_max = byte_count / PLACES_PART / PLACE_BYTES;
+        Self {
+            packed: Packed::with_capacity(byte_count),
+            places: Vec::with_capacity(places_max),
+        }
+    }
+
+    fn push(&mut self, key: &[u8], value: &[u8]) {
+        let at = self.packed.push(key, value);
+        let prefix = prefix(key);
+        self.places.push(Place { prefix, at });
+    }
+
+    fn byte_count(&self) -> usize {
+        self.packed.byte_count() + self.places.len() * PLACE_BYTES
+    }
+
+    fn sort(&mut self) {
+        let Self { packed, places } = self;
+        let key = |place: &Place| packed.at(place.at).map(|(key, _, _)| key);
+        places.sort_unstable_by(|one, other| {
+            (one.prefix.cmp(&other.prefix))
+                .then_with(|| key(one).cmp(&key(other)))
+                .then_with(|| one.at.cmp(&other.at))
+        });
+    }
+
+    fn write(mut self, directory: &Path) -> io::Result<Written> {
+        self.sort();
+        // Without a name: whenever we stop, nothing is left.
+        let file = tempfile::tempfile_in(directory)?;
+        let mut writer = BufWriter::with_capacity(READ_BYTES, file);
+        for place in self.places.drain(..) {
+            writer.write_all(self.packed.packed_at(place.at))?;
+        }
+        let mut file = writer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
+        file.rewind()?;
+        self.packed.clear();
+        Ok(Written { file, run: self })
     }
 }
 
