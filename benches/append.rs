@@ -41,7 +41,7 @@ fn main() {
         std::env::args_os()
             .nth(1)
             .filter(|path| Path::new(path).is_dir())
-            .unwrap_or_else(|| "target".into()),
+            .unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()),
     )
     .unwrap();
     let path = directory.path().join("log");

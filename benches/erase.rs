@@ -39,7 +39,9 @@ fn main() {
     let directory = std::env::args_os()
         .nth(1)
         .filter(|path| Path::new(path).is_dir());
-    let directory = tempfile::tempdir_in(directory.unwrap_or_else(|| "target".into())).unwrap();
+    let directory =
+        tempfile::tempdir_in(directory.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()))
+            .unwrap();
     let path = directory.path().join("log");
     let key = MasterKey::parse("4f1c9ab2d35e6708915a2c7de0b4836f7712fe08c95bd4a13e6907cb28f5d1e0");
     let options = Options::new(random, avow::system::now);

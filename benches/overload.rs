@@ -9,16 +9,14 @@ mod support;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use avow::stripe::secret::Secret;
-use avow::stripe::signature::sign;
+use support::deliveries::Newcomers;
 use support::load::send;
 use support::open_loop::{Offered, offer};
 use support::process::Process;
-use support::server::SECRET;
 
 const SECONDS: u64 = 60;
 const TIMES: f64 = 4.0;
@@ -38,9 +36,9 @@ fn main() {
         .skip(1)
         .find(|argument| argument != "--bench");
     let seconds = argument.map_or(SECONDS, |text| text.parse().expect("the number of seconds"));
-    let directory = tempfile::tempdir_in("target").unwrap();
+    let directory = support::directory();
     let avow = start(directory.path());
-    let deliveries = Deliveries::new();
+    let deliveries = Newcomers::default();
 
     let sustainable = rate(avow.address, &deliveries);
     println!(
@@ -63,7 +61,7 @@ fn start(directory: &Path) -> Process {
 }
 
 /// Measures the rate at which each of some connections asks again once it is answered.
-fn rate(address: SocketAddr, deliveries: &Deliveries) -> f64 {
+fn rate(address: SocketAddr, deliveries: &Newcomers) -> f64 {
     let mut rates: Vec<f64> = (0..SLICES)
         .map(|_| {
             let requests = (0..REQUESTS).map(|_| deliveries.next()).collect();
@@ -77,7 +75,7 @@ fn rate(address: SocketAddr, deliveries: &Deliveries) -> f64 {
 /// Offers so many deliveries a second; returns how they were answered, and what the process had resident, in KiB, each second.
 fn overload(
     avow: &Process,
-    deliveries: &Deliveries,
+    deliveries: &Newcomers,
     per_second: f64,
     seconds: u64,
 ) -> (Offered, Vec<u64>) {
@@ -119,10 +117,11 @@ fn print_offered(offered: &Offered, sustainable: f64, seconds: u64) {
     let per_second = |count: u64| to_float(count) / to_float(seconds);
     let total = per_second(offered.sent + offered.unsent);
     println!(
-        "offered         {total:>9.0} a second for {seconds} s, {:.1} times that; {} sent, {} not, for every connection waited",
+        "offered         {total:>9.0} a second for {seconds} s, {:.1} times that; {} sent, {} not, for every connection waited; {} connections broke",
         total / sustainable,
         offered.sent,
-        offered.unsent
+        offered.unsent,
+        offered.broken
     );
     let statuses: &BTreeMap<u16, u64> = &offered.statuses;
     for (status, count) in statuses {
@@ -152,47 +151,4 @@ fn print_resident(resident: &[u64]) {
 
 fn to_float(number: u64) -> f64 {
     f64::from(u32::try_from(number).unwrap())
-}
-
-/// Deliveries that no two requests share, signed when they are made: each one tells of a session of its own.
-struct Deliveries {
-    next: AtomicU64,
-    secret: Secret,
-}
-
-impl Deliveries {
-    fn new() -> Self {
-        Self {
-            next: AtomicU64::new(0),
-            secret: Secret::new(SECRET).unwrap(),
-        }
-    }
-
-    fn next(&self) -> Vec<u8> {
-        let body = body(self.next.fetch_add(1, Ordering::Relaxed));
-        let signature = sign(&self.secret, avow::system::now_seconds(), body.as_bytes());
-        format!(
-            "POST /webhooks/stripe HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-             stripe-signature: {signature}\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .into_bytes()
-    }
-}
-
-fn body(number: u64) -> String {
-    format!(
-        r#"{{
-  "id": "evt_{number}", "object": "event", "api_version": "2026-10-28.endive", "created": 1790000000,
-  "type": "identity.verification_session.created", "livemode": false, "pending_webhooks": 1,
-  "request": {{ "id": null, "idempotency_key": null }},
-  "data": {{ "object": {{
-    "id": "vs_{number}", "object": "identity.verification_session", "created": 1790000000,
-    "client_reference_id": null, "client_secret": null, "url": null, "last_error": null,
-    "last_verification_report": null, "livemode": false, "metadata": {{ "user_id": "user_{number}" }},
-    "options": {{ "document": {{ "require_matching_selfie": true }} }}, "redaction": null,
-    "related_customer": null, "status": "requires_input", "type": "document"
-  }} }}
-}}"#
-    )
 }

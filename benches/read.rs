@@ -6,13 +6,9 @@ mod support;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Bytes};
-use avow::cli::simulation::population::Population;
-use avow::cli::simulation::scenario::Delivery;
-use avow::cli::simulation::scenarios::SCENARIOS;
-use avow::stripe::secret::Secret;
-use avow::stripe::signature::sign;
+use support::deliveries::{self, get, path};
 use support::load::send;
-use support::server::{SECRET, Server};
+use support::server::Server;
 use support::{CONNECTIONS, Side};
 
 const USERS: u64 = 2_000;
@@ -24,33 +20,12 @@ const REQUESTS: [usize; 3] = [8_000, 20_000, 20_000];
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    let directory = tempfile::tempdir_in("target").unwrap();
+    let directory = support::directory();
     let avow = Server::avow(directory.path());
-    let population = Population {
-        seed: 1,
-        start: avow::system::now_seconds().plus_seconds(-40_000),
-    };
-    let scenario = SCENARIOS
-        .iter()
-        .find(|scenario| scenario.name == "failure_then_success")
-        .unwrap();
-    let users: Vec<_> = (1..=USERS)
-        .map(|number| population.user(scenario, number))
-        .collect();
-    let secret = Secret::new(SECRET).unwrap();
-    let now = avow::system::now_seconds();
-    let deliveries = users
-        .iter()
-        .flat_map(|user| user.messages().collect::<Vec<_>>());
-    let once = deliveries.filter(|message| message.delivery == Delivery::Once);
-    send(
-        avow.address,
-        64,
-        once.map(|message| post(&message.body, &sign(&secret, now, message.body.as_bytes())))
-            .collect(),
-    );
+    let (users, deliveries) = deliveries::users(USERS);
+    send(avow.address, 64, deliveries);
 
-    let url = format!("http://{}{}", avow.address, path(&users[0].reference));
+    let url = format!("http://{}{}", avow.address, path(&users[0]));
     let bytes = reqwest::blocking::get(url).unwrap().bytes().unwrap();
     let body = Bytes::from(bytes.to_vec());
     let bare = Server::bare(move |config| {
@@ -70,7 +45,7 @@ fn main() {
     for (connections, count) in CONNECTIONS.into_iter().zip(REQUESTS) {
         support::row(connections, bare.address, avow.address, || {
             (0..count)
-                .map(|at| get(&users[at * 7 % users.len()].reference))
+                .map(|at| get(&path(&users[at * 7 % users.len()])))
                 .collect()
         });
     }
@@ -89,30 +64,8 @@ fn main() {
                 Side::Subject => format!("&as_of={as_of}"),
             };
             (0..count)
-                .map(|at| get_with(&users[at * 7 % users.len()].reference, &horizon))
+                .map(|at| get(&(path(&users[at * 7 % users.len()]) + &horizon)))
                 .collect()
         });
     }
-}
-
-fn path(user: &str) -> String {
-    format!("/v1/users/{user}?livemode=false")
-}
-
-fn get(user: &str) -> Vec<u8> {
-    get_with(user, "")
-}
-
-fn get_with(user: &str, more: &str) -> Vec<u8> {
-    let path = path(user);
-    format!("GET {path}{more} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
-}
-
-fn post(body: &str, signature: &str) -> Vec<u8> {
-    format!(
-        "POST /webhooks/stripe HTTP/1.1\r\nhost: localhost\r\nstripe-signature: {signature}\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
 }

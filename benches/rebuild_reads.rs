@@ -121,7 +121,9 @@ fn users(url: &str) -> Vec<String> {
             break;
         }
     }
-    names.into_iter().map(|(name, _)| name).collect()
+    // Who is erased has no name to be asked for by.
+    let names = names.into_iter().map(|(name, _)| name);
+    names.filter(|name| !name.starts_with('[')).collect()
 }
 
 fn get(user: &str) -> Vec<u8> {

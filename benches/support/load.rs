@@ -1,6 +1,7 @@
 //! A load of HTTP requests over kept connections: one thread, each connection asks again once it is answered.
 
 use std::cell::Cell;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ pub(crate) fn send(address: SocketAddr, connections: usize, requests: Vec<Vec<u8
         let (requests, next) = (Rc::new(requests), Rc::new(Cell::new(0)));
         let mut streams = Vec::new();
         for _ in 0..connections {
-            streams.push(connect(address).await);
+            streams.push(connect(address).await.unwrap());
         }
         let (start, cpu) = (Instant::now(), cpu_seconds());
         let senders: Vec<_> = streams
@@ -75,7 +76,7 @@ async fn send_over(
     let mut buffer = Vec::with_capacity(8192);
     while let Some(request) = requests.get(next.replace(next.get() + 1)) {
         let start = Instant::now();
-        exchange(&mut stream, request, &mut buffer).await;
+        exchange(&mut stream, request, &mut buffer).await.unwrap();
         latencies.push(start.elapsed());
         assert!(
             buffer.starts_with(b"HTTP/1.1 200"),
@@ -86,23 +87,26 @@ async fn send_over(
     latencies
 }
 
-pub(crate) async fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
+pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
-/// Sends a request, and reads its answer into `buffer`.
-pub(crate) async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) {
-    stream.write_all(request).await.unwrap();
+/// Sends a request, and reads its answer into `buffer`; that the connection ends before is an error.
+pub(crate) async fn exchange(
+    stream: &mut TcpStream,
+    request: &[u8],
+    buffer: &mut Vec<u8>,
+) -> io::Result<()> {
+    stream.write_all(request).await?;
     buffer.clear();
     while !is_whole(buffer) {
-        assert_ne!(
-            stream.read_buf(buffer).await.unwrap(),
-            0,
-            "the connection ended"
-        );
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
     }
+    Ok(())
 }
 
 /// Says whether an answer with a `content-length` has arrived whole.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use avow::cli::simulation::population::Population;
+use avow::cli::simulation::population::{Population, User};
 use avow::cli::simulation::scenario::Delivery;
 use avow::cli::simulation::scenarios::SCENARIOS;
 use avow::log::keys::MasterKey;
@@ -16,6 +16,7 @@ use avow::stripe::user_reference::UserReferenceSource;
 use crossbeam_channel::{Receiver, bounded};
 use state_machine::time::{ReceivedAt, Timestamp};
 
+use super::deliveries::path;
 use super::server::{MASTER_KEY, SECRET};
 
 const NOW: Timestamp = Timestamp(1_760_000_000);
@@ -33,28 +34,60 @@ pub(crate) fn open(directory: &Path) -> Log {
     Log::open(&directory.join("log"), &key, options).unwrap().0
 }
 
-/// Makes a log of at least so many entries, and leaves it closed.
-pub(crate) fn make(directory: &Path, entries: u64) {
+/// Makes a log of at least so many entries, or lets one grow to so many, and leaves it closed. Returns the crowds whose
+/// every event was appended.
+pub(crate) fn make(directory: &Path, entries: u64) -> Vec<Crowd> {
     let log = open(directory);
-    let made = AtomicU64::new(log.size());
-    thread::scope(|scope| {
-        for producer in 0..PRODUCERS {
-            let (log, made) = (&log, &made);
-            scope.spawn(move || produce(log, producer, made, entries));
-        }
+    let size = log.size();
+    let made = AtomicU64::new(size);
+    let crowds = thread::scope(|scope| {
+        let producers: Vec<_> = (0..PRODUCERS)
+            .map(|producer| {
+                let (log, made) = (&log, &made);
+                // Further on than any crowd of a shorter log, none of which has fewer events than one.
+                let first = producer * 1_000_000_000 + size;
+                scope.spawn(move || produce(log, first, made, entries))
+            })
+            .collect();
+        let crowds = producers.into_iter();
+        crowds.flat_map(|one| one.join().unwrap()).collect()
     });
     log.close();
+    crowds
 }
 
-fn produce(log: &Log, producer: u64, made: &AtomicU64, entries: u64) {
+/// Users whose events arrived mixed with each other's.
+pub(crate) struct Crowd {
+    seed: u64,
+}
+
+impl Crowd {
+    /// Returns the path of one of its users: any number names one.
+    pub(crate) fn path(&self, number: u64) -> String {
+        let users = users(self.seed);
+        path(&users[usize::try_from(number).unwrap() % users.len()])
+    }
+
+    /// Returns how many sessions its users have.
+    pub(crate) fn sessions(&self) -> u64 {
+        let sessions = |user: &User| user.scenario.steps.iter().map(|step| step.session).max();
+        let users = users(self.seed);
+        users.iter().filter_map(sessions).map(u64::from).sum()
+    }
+}
+
+/// Appends one crowd after the other until the log is long enough, and returns those that are whole.
+fn produce(log: &Log, first: u64, made: &AtomicU64, entries: u64) -> Vec<Crowd> {
     let secret = Secret::new(SECRET).unwrap();
     let secrets = Secrets::from(secret.clone());
     // As many places as may be taken at once.
     let (take, free) = bounded(IN_FLIGHT_MAX / 4);
-    for crowd in 0.. {
-        for body in bodies(producer, crowd) {
+    let mut crowds = Vec::new();
+    for seed in first.. {
+        for body in bodies(&users(seed)) {
             if made.fetch_add(1, Ordering::Relaxed) >= entries {
-                return wait(&take, &free);
+                wait(&take, &free);
+                return crowds;
             }
             let prepared = prepare(log, &secret, &secrets, &body);
             take.send(()).unwrap();
@@ -64,7 +97,9 @@ fn produce(log: &Log, producer: u64, made: &AtomicU64, entries: u64) {
                 free.recv().unwrap();
             });
         }
+        crowds.push(Crowd { seed });
     }
+    crowds
 }
 
 /// Waits until everything has been answered.
@@ -75,16 +110,19 @@ fn wait(take: &crossbeam_channel::Sender<()>, free: &Receiver<()>) {
     assert!(take.is_empty());
 }
 
-/// Returns the events of some users, each user's in the order of arrival, mixed with each other's.
-fn bodies(producer: u64, crowd: u64) -> Vec<String> {
+fn users(seed: u64) -> Vec<User> {
     let population = Population {
-        seed: producer * 1_000_000 + crowd,
+        seed,
         start: NOW.plus_seconds(-86_400),
     };
     let users = (1..=USERS_AT_ONCE / 10).flat_map(|number| {
         (SCENARIOS.iter()).map(move |scenario| population.user(scenario, number))
     });
-    let users: Vec<_> = users.collect();
+    users.collect()
+}
+
+/// Returns the events of some users, each user's in the order of arrival, mixed with each other's.
+fn bodies(users: &[User]) -> Vec<String> {
     let longest = users.iter().map(|user| user.scenario.steps.len()).max();
     let steps = 0..longest.unwrap_or(0);
     steps

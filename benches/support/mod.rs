@@ -2,9 +2,14 @@
 #![expect(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::net::SocketAddr;
+use std::path::Path;
+
+use tempfile::TempDir;
 
 use load::{Measured, send};
 
+pub(crate) mod deliveries;
+pub(crate) mod handler;
 pub(crate) mod load;
 pub(crate) mod made_log;
 pub(crate) mod open_loop;
@@ -17,8 +22,13 @@ const SLICES: usize = 11;
 /// How many connections the rows have.
 pub(crate) const CONNECTIONS: [usize; 3] = [1, 16, 64];
 
+/// Returns a folder on the disk that the build is on: it is a real one, which that of temporary files need not be.
+pub(crate) fn directory() -> TempDir {
+    tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap()
+}
+
 /// Returns the median of some measurements.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -16,6 +16,8 @@ use super::load::{connect, exchange};
 pub(crate) struct Offered {
     pub(crate) sent: u64,
     pub(crate) unsent: u64,
+    /// Connections that ended before the answer; each is made anew, unless nobody listens any more.
+    pub(crate) broken: u64,
     pub(crate) statuses: BTreeMap<u16, u64>,
     /// The latencies of those that were answered 200.
     pub(crate) accepted: Vec<Duration>,
@@ -25,6 +27,7 @@ impl Offered {
     pub(crate) fn add(&mut self, other: Self) {
         self.sent += other.sent;
         self.unsent += other.unsent;
+        self.broken += other.broken;
         for (status, count) in other.statuses {
             *self.statuses.entry(status).or_default() += count;
         }
@@ -54,7 +57,7 @@ pub(crate) fn offer(
     tasks.block_on(&runtime, async move {
         let mut streams = VecDeque::new();
         for _ in 0..connections {
-            streams.push_back(connect(address).await);
+            streams.push_back(Some(connect(address).await.unwrap()));
         }
         // In turns, so that none is idle for so long that the server closes it.
         let idle = Rc::new(RefCell::new(streams));
@@ -63,11 +66,18 @@ pub(crate) fn offer(
         let (start, mut due) = (Instant::now(), Duration::ZERO);
         while due < time {
             while due < start.elapsed() && due < time {
-                let stream = idle.borrow_mut().pop_front();
+                let stream = idle.borrow_mut().pop_front().flatten();
                 if let Some(stream) = stream {
                     offered.borrow_mut().sent += 1;
                     let (idle, offered) = (Rc::clone(&idle), Rc::clone(&offered));
-                    tokio::task::spawn_local(send(stream, next(), start + due, (idle, offered)));
+                    let request = Request {
+                        bytes: next(),
+                        due: start + due,
+                    };
+                    tokio::task::spawn_local(async move {
+                        let stream = send(stream, address, request, &offered).await;
+                        idle.borrow_mut().push_back(stream);
+                    });
                 } else {
                     offered.borrow_mut().unsent += 1;
                 }
@@ -75,26 +85,36 @@ pub(crate) fn offer(
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        while idle.borrow().len() < connections {
+        let in_use = || Rc::strong_count(&idle) > 1;
+        while in_use() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         offered.take()
     })
 }
 
-/// Sends one request that was due then, and has its connection idle again.
+struct Request {
+    bytes: Vec<u8>,
+    due: Instant,
+}
+
+/// Sends one request, and returns a connection that is idle again, or none if nobody listens any more.
 async fn send(
     mut stream: TcpStream,
-    request: Vec<u8>,
-    due: Instant,
-    (idle, offered): (Rc<RefCell<VecDeque<TcpStream>>>, Rc<RefCell<Offered>>),
-) {
+    address: SocketAddr,
+    request: Request,
+    offered: &RefCell<Offered>,
+) -> Option<TcpStream> {
     let mut buffer = Vec::with_capacity(1024);
-    exchange(&mut stream, &request, &mut buffer).await;
-    let status = std::str::from_utf8(&buffer[9..12])
-        .unwrap()
-        .parse()
-        .unwrap();
-    offered.borrow_mut().answered(status, due.elapsed());
-    idle.borrow_mut().push_back(stream);
+    if exchange(&mut stream, &request.bytes, &mut buffer)
+        .await
+        .is_err()
+    {
+        offered.borrow_mut().broken += 1;
+        return connect(address).await.ok();
+    }
+    let status = std::str::from_utf8(&buffer[9..12]).unwrap().parse();
+    let latency = request.due.elapsed();
+    offered.borrow_mut().answered(status.unwrap(), latency);
+    Some(stream)
 }

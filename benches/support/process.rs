@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::server::{MASTER_KEY, SECRET};
 
 /// A server that ends when it is dropped.
@@ -47,6 +49,25 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let words = line.unwrap().split_whitespace();
         words.take(1).map(|word| word.parse::<u64>().unwrap()).sum()
+    }
+
+    /// Returns how many entries its log has.
+    pub(crate) fn entries(&self) -> u64 {
+        let url = format!("http://{}/readyz", self.address);
+        let ready: serde_json::Value = reqwest::blocking::get(url).unwrap().json().unwrap();
+        ready["entries"].as_u64().unwrap()
+    }
+
+    /// Returns how many files and sockets it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        files.unwrap().count()
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
     }
 
     /// Says whether it answers that it is ready.
