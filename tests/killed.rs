@@ -4,43 +4,26 @@ use std::fs;
 use std::path::Path;
 
 use avow::cli::simulation::check;
-use avow::cli::simulation::plan::Plan;
-use avow::cli::simulation::population::{Population, START_SECONDS_BEFORE_NOW};
-use avow::cli::simulation::scenario::Delivery as Sent;
+use avow::cli::simulation::population::Population;
 use avow::cli::simulation::scenarios::SCENARIOS;
 use serde_json::Value;
 use tempfile::tempdir;
 
+use crate::support::audited::assert_clean;
+use crate::support::extent::times;
 use crate::support::ledger::{Answer, Ledger};
+use crate::support::load::{CONNECTIONS, bodies, deliver_until, populations};
 use crate::support::process::{Process, serve};
 use crate::support::seed::Seed;
 use crate::support::strace::{self, Trace};
 
-const CONNECTIONS: usize = 8;
+/// How often a server under load is killed, unless `AVOW_TEST_KILLS` says otherwise.
+const KILLS: u64 = 20;
 const LISTS: [&str; 3] = ["/v1/users", "/v1/sessions", "/v1/anomalies"];
 const SEGMENT: &str = "log/journal/00000000000000000000.segment";
 /// What changes files and their names, makes them durable, sends answers, and wakes other threads.
 const CALLS: &str = "pwrite64,write,writev,fdatasync,fsync,sync_file_range,rename,renameat,mkdir,unlink,ftruncate,\
                      fallocate,sendto";
-
-/// Returns populations, each with users of its own, who live through every scenario.
-fn populations(count: u64) -> Vec<Population> {
-    let start = avow::system::now_seconds().plus_seconds(-START_SECONDS_BEFORE_NOW);
-    (0..count).map(|seed| Population { seed, start }).collect()
-}
-
-/// Returns every signed event of a population once, in no order.
-fn bodies(population: Population) -> impl Iterator<Item = Vec<u8>> {
-    let plan = Plan::new(population, SCENARIOS, 1).shuffled();
-    let messages = (0..plan.len()).filter_map(move |index| plan.message(index));
-    let mut bodies: Vec<_> = messages
-        .filter(|message| message.delivery != Sent::Forged)
-        .map(|message| message.body.into_bytes())
-        .collect();
-    let mut seen = std::collections::BTreeSet::new();
-    bodies.retain(|body| seen.insert(body.clone()));
-    bodies.into_iter()
-}
 
 fn everything(process: &Process) -> Vec<Vec<Value>> {
     LISTS.iter().map(|path| process.list(path)).collect()
@@ -56,6 +39,11 @@ fn without_places(mut lists: Vec<Vec<Value>>) -> Vec<Vec<String>> {
         }
         item.remove("sequence");
         item.remove("tag");
+        let reasons = item.get_mut("decision");
+        let reasons = reasons.and_then(|decision| decision["reasons"].as_array_mut());
+        for reason in reasons.into_iter().flatten() {
+            reason.as_object_mut().unwrap().remove("override"); // each log gives ids of its own
+        }
         let is_to_be_erased = item
             .get("erasure")
             .is_some_and(|erasure| !erasure.is_null());
@@ -87,13 +75,15 @@ fn assert_served_follows_from_the_log(directory: &Path, ledger: &mut Ledger) {
     let process = Process::start(directory);
     ledger.assert_all_kept(&process);
     let served = everything(&process);
+    let digest = process.read("/v1/digest");
     process.stop();
+    assert_clean(directory);
 
     fs::remove_dir_all(directory.join("projections")).unwrap();
-    let process = Process::start(directory);
-    let bodies = ledger.bodies_in_order(&process);
-    assert_eq!(everything(&process), served, "folded afresh");
-    process.stop();
+    let afresh = Process::start(directory);
+    let bodies = ledger.bodies_in_order(&afresh);
+    assert_eq!(everything(&afresh), served, "folded afresh");
+    assert_eq!(afresh.read("/v1/digest"), digest, "folded afresh");
 
     let undisturbed = tempdir().unwrap();
     let process = Process::start(undisturbed.path());
@@ -110,6 +100,7 @@ fn assert_served_follows_from_the_log(directory: &Path, ledger: &mut Ledger) {
             "{answer:?}"
         );
     }
+    ledger.operator.repeat(&afresh, &process);
     assert_eq!(
         without_places(everything(&process)),
         without_places(served),
@@ -124,18 +115,20 @@ fn what_was_acknowledged_outlives_a_kill_at_any_moment() {
     let mut dice = seed.dice();
     let mut ledger = Ledger::default();
 
-    for population in populations(12) {
+    for population in populations(times("AVOW_TEST_KILLS", KILLS)) {
         let process = Process::start(directory.path());
         ledger.assert_kept(&process);
-        let fatal = usize::try_from(dice.roll(50)).unwrap();
-        ledger.deliver(&process, CONNECTIONS, bodies(population), |number| {
-            if number == fatal {
-                process.kill();
-            }
-        });
+        deliver_until(
+            || process.kill(),
+            &process,
+            &mut ledger,
+            population,
+            &mut dice,
+        );
     }
 
     assert!(ledger.acknowledged() > 0);
+    assert!(ledger.operator.acknowledged() > 0);
     assert_served_follows_from_the_log(directory.path(), &mut ledger);
 }
 

@@ -7,10 +7,11 @@ use avow::access::token::TokenId;
 use avow::audit::auditor::{Request, audit};
 use avow::audit::heads::Seen;
 use avow::audit::payload_check::Keys;
-use avow::audit::report::Report;
+use avow::audit::report::{Projected, Report};
 use avow::audit::source::Source;
 use avow::log::access::{Access, AccessFact, Accessed, Accessor};
 use avow::log::entry::SubjectName;
+use avow::log::keys::MasterKey;
 use avow::log::unsealer::Unsealer;
 use avow::log::vault::VaultError;
 use avow::log::vault::reader::VaultReader;
@@ -24,6 +25,7 @@ use state_machine::id::{OverrideId, SessionId, World};
 use state_machine::overrides::Action;
 
 use super::log::{Home, append, event_body, master_key};
+use super::server::{MASTER_KEY, SECRET};
 
 /// How many entries [`write_small_log`] makes.
 pub(crate) const SMALL_LOG_ENTRIES: u64 = 15;
@@ -171,6 +173,28 @@ pub(crate) fn with_seen(mut request: Request, note: &Note) -> Request {
         note: note.clone(),
     });
     request
+}
+
+/// Asserts that an audit finds nothing wrong with what a server left, with every key and every check: signatures, payloads,
+/// tree, checkpoints, and the projections folded again.
+pub(crate) fn assert_clean(data_dir: &Path) {
+    let vault = VaultReader::open(&data_dir.join("vault")).unwrap();
+    let master_key = MasterKey::parse(MASTER_KEY).unwrap();
+    let keys = Keys {
+        unsealer: Some(Unsealer::new(vault, &master_key).unwrap()),
+        secrets: Some(Secrets::parse(SECRET).unwrap()),
+    };
+    let request = Request {
+        keys,
+        projections: true,
+        ..untold()
+    };
+    let report = audit_path(data_dir, request);
+    assert_eq!(report.gravest(), None, "{report}");
+    assert!(
+        matches!(report.projections, Projected::Equal { .. }),
+        "{report}"
+    );
 }
 
 /// Audits what lies at a path.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 
 use super::delivery::Delivery;
+use super::operator::Operator;
 use super::process::Process;
 
 /// What was delivered, and what was acknowledged.
@@ -15,6 +16,8 @@ pub(crate) struct Ledger {
     /// From the body's number to the entry's.
     acknowledged: BTreeMap<usize, u64>,
     settled: Settled,
+    /// What was asked for beside the deliveries.
+    pub(crate) operator: Operator,
 }
 
 /// How far everything was looked at before.
@@ -123,6 +126,7 @@ impl Ledger {
         let mut sequences = stated_entries(process, &self.bodies);
         sequences.retain(|sequence| (entries..size).contains(sequence));
         sequences.extend(kept.keys());
+        sequences.extend(self.operator.assert_kept(process));
         let is_missing = |sequence: &u64| !sequences.contains(sequence);
         let policy = (entries..size).find(is_missing);
         sequences.extend(policy.filter(|sequence| is_policy(process, *sequence)));
@@ -151,6 +155,7 @@ impl Ledger {
     /// Asserts the same of everything.
     pub(crate) fn assert_all_kept(&mut self, process: &Process) {
         self.settled = Settled::default();
+        self.operator.unsettle();
         self.assert_kept(process);
     }
 
