@@ -53,6 +53,7 @@ mod overrides;
 mod overrides_commands;
 mod paging;
 mod policies;
+mod power_cut;
 mod privacy;
 mod projections;
 mod rebuilding;

@@ -59,6 +59,29 @@ impl Disk {
         self.image()
     }
 
+    /// Returns what has reached the device so far, as a power cut would leave it: what was written to the mounted files and
+    /// not synced is in the memory of their file system alone, and not in here.
+    ///
+    /// The backing file is read beside the loop device, through the one page cache that both share: it holds each block that
+    /// the mounted file system has sent to the device, and no other. Nothing is asked to be synced. Whoever writes has to
+    /// be paused: the image is read until it is twice the same, so that it is that of one moment.
+    pub(crate) fn image_as_it_is(&self) -> Vec<u8> {
+        let mut image = fs::read(self.image()).unwrap();
+        loop {
+            let again = fs::read(self.image()).unwrap();
+            if again == image {
+                return image;
+            }
+            image = again;
+        }
+    }
+
+    /// Puts another image in its place, and mounts that.
+    pub(crate) fn replace(&self, image: &[u8]) {
+        fs::write(self.synced_image(), image).unwrap();
+        assert!(self.mount());
+    }
+
     /// Takes all the space that there is, but for so many bytes, until the file is removed.
     pub(crate) fn fill(&self, leave_bytes: u64) -> Filler {
         let path = self.mount_point().join(format!("filler-{leave_bytes}"));

@@ -170,6 +170,17 @@ impl Ledger {
         }
     }
 
+    /// Returns whether every acknowledged body is a duplicate of its own entry: it is delivered again.
+    pub(crate) fn is_known_to(&self, process: &Process) -> bool {
+        self.acknowledged.iter().all(|(number, sequence)| {
+            let expected = Answer::Recorded {
+                sequence: *sequence,
+                duplicate: true,
+            };
+            Answer::to(process, &self.bodies[*number]) == expected
+        })
+    }
+
     /// Delivers again what came since the last look. What was acknowledged has to be a duplicate of its own entry; whatever of the rest
     /// was kept has to be found, and the remainder is recorded.
     pub(crate) fn redeliver(&mut self, process: &Process) {

@@ -96,6 +96,11 @@ impl Process {
         self.signal(Signal::KILL);
     }
 
+    /// Has it do nothing more, and keep what it has.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
     /// Asks it to stop.
     pub(crate) fn terminate(&self) {
         self.signal(Signal::TERM);
