@@ -33,6 +33,7 @@ mod erasure_restored;
 mod erasure_steps;
 mod explained;
 mod export;
+mod faults;
 mod foreign_verifiers;
 mod generations;
 mod import;

@@ -25,6 +25,7 @@ pub(crate) struct Process {
 /// How a process ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
+    pub(crate) id: u32,
     pub(crate) status: ExitStatus,
     pub(crate) stderr: String,
 }
@@ -136,7 +137,8 @@ impl Process {
         let mut stderr = String::new();
         self.stderr.rewind().unwrap();
         self.stderr.read_to_string(&mut stderr).unwrap();
-        Ended { status, stderr }
+        let id = self.child.id();
+        Ended { id, status, stderr }
     }
 
     /// Asks it to stop, and waits until it has done so well.

@@ -72,7 +72,7 @@ impl Trace {
 
     /// Returns the calls of a process that has ended, in the order in which they began.
     pub(crate) fn calls(&self) -> Vec<Call> {
-        let trace = self.whole();
+        let trace = self.whole(None);
         let mut calls: Vec<Call> = Vec::new();
         let mut unfinished = HashMap::new();
         for (line, text) in trace.lines().enumerate() {
@@ -94,12 +94,21 @@ impl Trace {
         calls
     }
 
-    /// Reads the trace once strace, which outlives the process for a moment, has written its end.
-    fn whole(&self) -> String {
+    /// Returns how often the fault struck the process of this id, which has ended.
+    pub(crate) fn struck(&self, process: u32) -> usize {
+        let trace = self.whole(Some(process));
+        trace.matches("(INJECTED)").count()
+    }
+
+    /// Reads the trace once strace, which outlives the process for a moment, has written its end. Untold, the process is
+    /// the one that called first.
+    fn whole(&self, process: Option<u32>) -> String {
         let (looks, pause) = LOOKS;
+        let told = process.map(|process| format!("{process} "));
         for _ in 0..looks {
             let trace = std::fs::read_to_string(&self.path).unwrap();
-            let process = trace.split_once(' ').map(|(process, _)| process);
+            let first = trace.split_once(' ').map(|(process, _)| process);
+            let process = told.as_deref().or(first);
             let last = trace.lines().next_back().unwrap_or_default();
             if process.is_some_and(|process| last.starts_with(process)) && last.ends_with(" +++") {
                 return trace;

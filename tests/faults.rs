@@ -1,0 +1,136 @@
+//! A call to the system fails, whichever, on whichever file, under load: the process sheds, stops writing or ends, and
+//! says why; nothing that was acknowledged is lost or there twice, and what is served follows from the log.
+
+use avow::cli::simulation::dice::Dice;
+use tempfile::tempdir;
+
+use crate::support::audited::assert_clean;
+use crate::support::extent::times;
+use crate::support::ledger::{Answer, Ledger};
+use crate::support::load::{deliver_until, populations};
+use crate::support::process::{Process, serve};
+use crate::support::seed::Seed;
+use crate::support::strace::{self, Trace};
+
+const SEGMENT: &str = "log/journal/00000000000000000000.segment";
+const FIRST_PROJECTIONS: &str = "projections/generation-1/0.jnl";
+/// What a failure is told with: by an operator's word, or by the system's.
+const TOLD: [&str; 4] = ["ERROR", "WARN", "error:", "os error"];
+
+/// A call on a file (or on whichever), how it fails, and the calls of that number in its thread that do.
+type Row = (Option<&'static str>, &'static str, &'static str, u32);
+
+/// Those of every run: one for each file, and for each way to fail.
+#[rustfmt::skip]
+const ROWS: [Row; 10] = [
+    (Some(SEGMENT),             "pwrite64",        "error=EINTR",  7),
+    (Some(SEGMENT),             "pwrite64",        "retval=0",     7), // as short as a write can be
+    (Some(SEGMENT),             "fdatasync",       "error=ENOSPC", 7),
+    (Some("log/sled/db"),       "pwrite64",        "error=EIO",    1),
+    (Some("log/index/0.jnl"),   "write",           "error=EIO",    9),
+    (Some("vault"),             "pwrite64",        "error=EIO",    3),
+    (Some("log/checkpoints"),   "fdatasync",       "error=EIO",    1),
+    (Some(FIRST_PROJECTIONS),   "write",           "error=EIO",    9),
+    (None,                      "rename",          "error=ENOSPC", 1),
+    (None,                      "mkdir",           "error=ENOSPC", 2),
+];
+
+/// The calls that a long run (`AVOW_TEST_FAULTS=1`) breaks besides, each in every way and at several numbers.
+#[rustfmt::skip]
+const CALLS: [(Option<&str>, &str); 27] = [
+    (Some(SEGMENT),             "pwrite64"),
+    (Some(SEGMENT),             "fdatasync"),
+    (Some(SEGMENT),             "openat"),
+    (Some("log/head"),          "pwrite64"),
+    (Some("log/head"),          "fdatasync"),
+    (Some("log/head"),          "openat"),
+    (Some("log/sled/db"),       "pwrite64"),
+    (Some("log/sled/db"),       "fsync"),
+    (Some("log/sled/db"),       "sync_file_range"),
+    (Some("log/sled/db"),       "openat"),
+    (Some("log/index/0.jnl"),   "write"),
+    (Some("log/index/0.jnl"),   "openat"),
+    (Some("vault"),             "pwrite64"),
+    (Some("vault"),             "fdatasync"),
+    (Some("vault"),             "openat"),
+    (Some("log/tree/0"),        "pwrite64,write"),
+    (Some("log/tree/0"),        "openat"),
+    (Some("log/checkpoints"),   "pwrite64,write"),
+    (Some("log/checkpoints"),   "fdatasync"),
+    (Some("log/checkpoints"),   "openat"),
+    (Some(FIRST_PROJECTIONS),   "write"),
+    (Some(FIRST_PROJECTIONS),   "openat"),
+    (None,                      "fsync"),
+    (None,                      "rename,renameat,renameat2"),
+    (None,                      "mkdir"),
+    (None,                      "unlink,unlinkat"),
+    (None,                      "ftruncate,fallocate"),
+];
+const WAYS: [&str; 3] = ["error=EIO", "error=ENOSPC", "error=EINTR"];
+const NUMBERS: [u32; 3] = [1, 3, 9];
+
+/// Returns the rows of a long run. What a call has of no such number strikes nobody.
+fn all_rows() -> impl Iterator<Item = Row> {
+    CALLS.into_iter().flat_map(|(file, calls)| {
+        let ways = WAYS.into_iter();
+        ways.flat_map(move |way| NUMBERS.map(|number| (file, calls, way, number)))
+    })
+}
+
+/// Returns whether the fault struck.
+fn check((file, calls, way, number): Row, dice: &mut Dice) -> bool {
+    let directory = tempdir().unwrap();
+    let data = directory.path().join("data");
+    let trace = Trace::in_directory(directory.path());
+    let fault = format!("{calls}:{way}:when={number}");
+    let row = format!("{fault} on {file:?}");
+    let file = file.map(|file| data.join(file));
+    let command = trace.of(&serve(&data), file.as_deref(), calls, Some(&fault));
+    let mut ledger = Ledger::default();
+
+    let (refused, ended) = match Process::of(command) {
+        Ok(process) => {
+            let mut refused = Vec::new();
+            for population in populations(2) {
+                refused.extend(deliver_until(
+                    || (),
+                    &process,
+                    &mut ledger,
+                    population,
+                    dice,
+                ));
+            }
+            process.terminate();
+            (refused, process.wait())
+        }
+        Err(ended) => (Vec::new(), ended),
+    };
+    let struck = trace.struck(ended.id);
+
+    let is_told = TOLD.iter().any(|told| ended.stderr.contains(told));
+    let is_broken_off = refused.contains(&Answer::Lost) || !ended.status.success();
+    assert!(is_told || !is_broken_off, "{row}: {}", ended.stderr);
+    assert!(refused.is_empty() || struck > 0, "{row}: {refused:?}");
+    let process = Process::of(serve(&data));
+    let process = process.unwrap_or_else(|ended| panic!("{row}: {}", ended.stderr));
+    ledger.assert_all_kept(&process);
+    assert!(ledger.is_known_to(&process), "{row}");
+    process.stop();
+    assert_clean(&data);
+    struck > 0
+}
+
+#[test]
+fn a_call_that_fails_loses_nothing_acknowledged_and_is_told() {
+    if !strace::is_present() {
+        return;
+    }
+    let seed = Seed::new();
+    let mut dice = seed.dice();
+    let missed = ROWS.into_iter().filter(|row| !check(*row, &mut dice));
+    assert_eq!(missed.collect::<Vec<_>>(), [], "struck nobody");
+    if times("AVOW_TEST_FAULTS", 0) > 0 {
+        let struck = all_rows().filter(|row| check(*row, &mut dice)).count();
+        assert!(struck > CALLS.len(), "{struck} faults struck");
+    }
+}
