@@ -45,6 +45,7 @@ mod log_refusal;
 mod log_secrecy;
 mod log_tree;
 mod metrics;
+mod model;
 mod official_clients;
 mod open_telemetry;
 mod openapi;

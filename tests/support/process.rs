@@ -199,9 +199,19 @@ impl Process {
         wanted: &Value,
         key: &str,
     ) -> reqwest::Result<Response> {
-        let url = format!("{}/v1/users/{user}/overrides", self.url);
+        self.post_once(&format!("/v1/users/{user}/overrides"), wanted, key)
+    }
+
+    /// Sends JSON under an idempotency key; what breaks off the connection is an error.
+    pub(crate) fn post_once(
+        &self,
+        path: &str,
+        body: &Value,
+        key: &str,
+    ) -> reqwest::Result<Response> {
+        let url = format!("{}{path}", self.url);
         let request = self.client.post(url).header("Idempotency-Key", key);
-        request.json(wanted).send()
+        request.json(body).send()
     }
 
     /// Waits until the log is projected, and returns how many entries it has.
