@@ -1,13 +1,16 @@
 //! A call to the system fails, whichever, on whichever file, under load: the process sheds, stops writing or ends, and
 //! says why; nothing that was acknowledged is lost or there twice, and what is served follows from the log.
 
+use std::process::Command;
+
 use avow::cli::simulation::dice::Dice;
 use tempfile::tempdir;
 
 use crate::support::audited::assert_clean;
+use crate::support::delivery::event;
 use crate::support::extent::times;
 use crate::support::ledger::{Answer, Ledger};
-use crate::support::load::{deliver_until, populations};
+use crate::support::load::{CONNECTIONS, deliver_until, populations};
 use crate::support::process::{Process, serve};
 use crate::support::seed::Seed;
 use crate::support::strace::{self, Trace};
@@ -87,6 +90,7 @@ fn check((file, calls, way, number): Row, dice: &mut Dice) -> bool {
     let file = file.map(|file| data.join(file));
     let command = trace.of(&serve(&data), file.as_deref(), calls, Some(&fault));
     let mut ledger = Ledger::default();
+    let is_killed = dice.roll(2) == 0;
 
     let (refused, ended) = match Process::of(command) {
         Ok(process) => {
@@ -100,7 +104,12 @@ fn check((file, calls, way, number): Row, dice: &mut Dice) -> bool {
                     dice,
                 ));
             }
-            process.terminate();
+            // What is in memory alone is saved by the one, and lost by the other.
+            if is_killed {
+                process.kill();
+            } else {
+                process.terminate();
+            }
             (refused, process.wait())
         }
         Err(ended) => (Vec::new(), ended),
@@ -108,7 +117,8 @@ fn check((file, calls, way, number): Row, dice: &mut Dice) -> bool {
     let struck = trace.struck(ended.id);
 
     let is_told = TOLD.iter().any(|told| ended.stderr.contains(told));
-    let is_broken_off = refused.contains(&Answer::Lost) || !ended.status.success();
+    let ends_well = ended.status.success() || is_killed;
+    let is_broken_off = refused.contains(&Answer::Lost) || !ends_well;
     assert!(is_told || !is_broken_off, "{row}: {}", ended.stderr);
     assert!(refused.is_empty() || struck > 0, "{row}: {refused:?}");
     let process = Process::of(serve(&data));
@@ -132,5 +142,57 @@ fn a_call_that_fails_loses_nothing_acknowledged_and_is_told() {
     if times("AVOW_TEST_FAULTS", 0) > 0 {
         let struck = all_rows().filter(|row| check(*row, &mut dice)).count();
         assert!(struck > CALLS.len(), "{struck} faults struck");
+    }
+}
+
+#[test]
+fn a_write_that_is_cut_short_loses_nothing_acknowledged() {
+    // From a file's length on, a write writes what fits, and the next one fails. The journal gets there within a record.
+    for bytes in [9_001, 24_007, 40_009] {
+        let directory = tempdir().unwrap();
+        let serve = serve(&directory.path().join("data"));
+        // A signal would end the process before it could tell anything.
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(serve.get_program())
+            .args(serve.get_args())
+            .env_clear()
+            .envs(
+                serve
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+        let process = Process::of(command).unwrap();
+        let mut ledger = Ledger::default();
+        // Of one session, so that the vault, which has its key then, is no longer written to.
+        let mut bodies = (0..400).map(|number| {
+            let event = event(&format!("evt_{number}"), "vs_1", "user_1", "processing", 10);
+            serde_json::to_vec(&event).unwrap()
+        });
+
+        let first = ledger.deliver(&process, 1, bodies.next(), |_| {});
+        process.limit_files(bytes);
+        let refused = ledger.deliver(&process, CONNECTIONS, bodies, |_| {});
+        process.terminate();
+        let ended = process.wait();
+
+        let stopped = Answer::Refused {
+            code: "writes_stopped".to_owned(),
+            retry_after: true,
+        };
+        assert_eq!(
+            (first, refused),
+            (vec![], vec![stopped; CONNECTIONS]),
+            "{bytes}"
+        );
+        let told = ended.stderr.matches("writing has stopped until restart");
+        assert_eq!(told.count(), 1, "{}", ended.stderr);
+        let data = directory.path().join("data");
+        let process = Process::start(&data);
+        ledger.assert_all_kept(&process);
+        assert!(ledger.is_known_to(&process), "{bytes}");
+        process.stop();
+        assert_clean(&data);
     }
 }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::{Value, json};
 
 use super::delivery::Delivery;
@@ -100,6 +100,15 @@ impl Process {
     /// Has it do nothing more, and keep what it has.
     pub(crate) fn pause(&self) {
         self.signal(Signal::STOP);
+    }
+
+    /// Lets none of its files grow, and be written to, beyond so many bytes.
+    pub(crate) fn limit_files(&self, bytes: u64) {
+        let limit = Rlimit {
+            current: Some(bytes),
+            maximum: None,
+        };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, limit).unwrap();
     }
 
     /// Asks it to stop.
