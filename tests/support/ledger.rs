@@ -16,6 +16,8 @@ pub(crate) struct Ledger {
     /// From the body's number to the entry's.
     acknowledged: BTreeMap<usize, u64>,
     settled: Settled,
+    /// The sessions whose erasure had not ended at the last look.
+    being_erased: BTreeSet<String>,
     /// What was asked for beside the deliveries.
     pub(crate) operator: Operator,
 }
@@ -122,8 +124,12 @@ impl Ledger {
         let Settled { bodies, entries } = self.settled;
         let size = process.entries();
         let kept = kept_events(process, &self.bodies[bodies..]);
+        let sessions = self.bodies[bodies..].iter();
+        let mut sessions: BTreeSet<_> = sessions.map(|body| session_of(body)).collect();
         // An erasure may end between the two looks.
-        let mut sequences = stated_entries(process, &self.bodies);
+        sessions.append(&mut self.being_erased);
+        let (mut sequences, being_erased) = stated_entries(process, &sessions, size);
+        self.being_erased = being_erased;
         sequences.retain(|sequence| (entries..size).contains(sequence));
         sequences.extend(kept.keys());
         sequences.extend(self.operator.assert_kept(process));
@@ -214,10 +220,7 @@ impl Ledger {
 
 /// Returns which event stands at which entry, as the histories of the sessions that the bodies name tell it.
 fn kept_events(process: &Process, bodies: &[Vec<u8>]) -> BTreeMap<u64, String> {
-    let sessions: BTreeSet<_> = bodies
-        .iter()
-        .map(|body| text(body, "/data/object/id"))
-        .collect();
+    let sessions: BTreeSet<_> = bodies.iter().map(|body| session_of(body)).collect();
     let histories = sessions
         .iter()
         .map(|session| process.get(&format!("/v1/sessions/{session}/history")))
@@ -246,24 +249,33 @@ fn is_policy(process: &Process, sequence: u64) -> bool {
     }
 }
 
-/// Returns the entries that the log made by itself about the sessions that the bodies name.
-fn stated_entries(process: &Process, bodies: &[Vec<u8>]) -> BTreeSet<u64> {
-    let sessions: BTreeSet<_> = bodies
-        .iter()
-        .map(|body| text(body, "/data/object/id"))
-        .collect();
-    let mut stated = BTreeSet::new();
-    for session in sessions {
-        let response = process.get(&format!("/v1/sessions/{session}"));
+/// Returns the entries that the log made by itself about sessions, and those of them whose erasure had not ended when it
+/// had so many entries.
+fn stated_entries(
+    process: &Process,
+    sessions: &BTreeSet<String>,
+    size: u64,
+) -> (BTreeSet<u64>, BTreeSet<String>) {
+    let (mut stated, mut being_erased) = (BTreeSet::new(), BTreeSet::new());
+    for id in sessions {
+        let response = process.get(&format!("/v1/sessions/{id}"));
         if response.status() == 404 {
             continue; // nothing of it was kept
         }
         let session: Value = response.json().unwrap();
         let erasure = &session["erasure"];
         stated.extend(erasure["sequence"].as_u64());
-        stated.extend(erasure["done_sequence"].as_u64());
+        let done = erasure["done_sequence"].as_u64();
+        stated.extend(done);
+        if !erasure.is_null() && done.is_none_or(|done| done >= size) {
+            being_erased.insert(id.clone());
+        }
     }
-    stated
+    (stated, being_erased)
+}
+
+fn session_of(body: &[u8]) -> String {
+    text(body, "/data/object/id")
 }
 
 fn text(body: &[u8], pointer: &str) -> String {
