@@ -8,6 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use avow::log::keys::MasterKey;
 use avow::log::vault::VaultError;
@@ -19,6 +21,7 @@ use crate::support::log::{
 };
 
 const EVENTS: u64 = 200;
+const REOPENINGS: u64 = 40;
 
 /// A closed log of [`EVENTS`] entries, in several journal segments.
 fn closed_log() -> Home {
@@ -423,6 +426,41 @@ fn a_second_opener_is_refused() {
     assert!(matches!(home.try_open(), Err(OpenError::InUse { .. })));
     log.close();
     assert!(home.try_open().is_ok());
+}
+
+/// A process that is being started has, for a moment, a copy of every descriptor, and of the locks that they hold.
+#[test]
+fn a_log_that_was_closed_is_opened_again_at_once_while_processes_are_started() {
+    let home = Home::in_memory();
+    append_events(&home.open(), 0..1);
+    let is_over = AtomicBool::new(false);
+
+    thread::scope(|scope| {
+        let _end = ends(&is_over);
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert!(Command::new("true").status().unwrap().success());
+                }
+            });
+        }
+        for number in 1..=REOPENINGS {
+            append_events(&home.open(), number..number + 1);
+        }
+    });
+
+    assert_holds_events(&home.open(), REOPENINGS + 1);
+}
+
+/// Ends what goes on meanwhile, also where an assertion fails.
+fn ends(is_over: &AtomicBool) -> impl Drop + '_ {
+    struct End<'flag>(&'flag AtomicBool);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    End(is_over)
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::journal::segments;
 use super::record::GENESIS;
 use super::segment::{self, SegmentHeader};
 use super::store;
+use super::store_file;
 use super::vault::KeySlot;
 use crate::transparency::hash::leaf_hash;
 
@@ -156,7 +157,7 @@ impl Inspection {
             name.is_some_and(|name| name.starts_with("sled.damaged"))
         };
         Ok(StoreFiles {
-            file_bytes: store::file_path(directory)
+            file_bytes: store_file::path(directory)
                 .metadata()
                 .ok()
                 .map(|file| file.len()),

@@ -66,6 +66,7 @@ mod session_fact;
 mod shared;
 mod stop;
 mod store;
+mod store_file;
 mod store_opening;
 mod subject_key;
 mod subject_row;

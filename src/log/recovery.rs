@@ -15,7 +15,8 @@ use super::paths::Paths;
 use super::record::Record;
 use super::repair::Rewriting;
 use super::segment;
-use super::store::{self, Store};
+use super::store::Store;
+use super::store_file;
 use super::store_opening::{StoreState, Vouched};
 use super::survey::{Expected, Survey, survey};
 use super::{JournalRetention, Options};
@@ -39,7 +40,7 @@ pub(super) fn recover(
     options: &Options,
     repairs: Repairs,
 ) -> Result<Recovered, OpenError> {
-    let is_used = store::file_path(&paths.store).exists() || !segments(&paths.journal)?.is_empty();
+    let is_used = store_file::path(&paths.store).exists() || !segments(&paths.journal)?.is_empty();
     let (mut head_file, head) = HeadFile::open(&paths.head)?;
     let head_is_known = head.is_some() || !is_used;
     let mut recovery = Recovery {

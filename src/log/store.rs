@@ -2,7 +2,7 @@
 //!
 //! Trusted for nothing that was not flushed and then synced here: sled's own flush does not reach the disk.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::identity::{self, Identity};
 use super::panic_guard;
 use super::record::{self, Record};
+use super::store_file::StoreFile;
 
 /// sled moves a page over a quarter of this to a blob file, which it never syncs.
 const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
@@ -37,8 +38,9 @@ pub(super) enum StoreError {
 
 /// The open store.
 pub(super) struct Store {
+    /// Before the file: it is dropped first.
     db: sled::Db,
-    file: File,
+    file: StoreFile,
 }
 
 impl Store {
@@ -53,7 +55,7 @@ impl Store {
                 .open()?;
             Ok(Self {
                 db,
-                file: File::open(file_path(directory))?,
+                file: StoreFile::open(directory)?,
             })
         })
     }
@@ -185,16 +187,8 @@ impl Store {
     /// failure: the kernel reports a failed write-back once.
     pub(super) fn make_durable(&self) -> Result<u64, StoreError> {
         guarded(|| Ok(self.db.flush().map(drop)?))?;
-        self.file
-            .sync_all()
-            .and_then(|()| Ok(self.file.metadata()?.len()))
-            .map_err(StoreError::from)
+        Ok(self.file.sync()?)
     }
-}
-
-/// Returns where sled keeps everything but its snapshots.
-pub(super) fn file_path(directory: &Path) -> PathBuf {
-    directory.join("db")
 }
 
 /// Deletes snapshots that sled had not finished: it would not open beside one.

@@ -11,6 +11,7 @@ use super::identity::Identity;
 use super::open_error::{OpenError, Repair, Repairs};
 use super::paths::Paths;
 use super::store::{self, Store, StoreError};
+use super::store_file;
 
 /// How many entries before the head are looked up one by one.
 const CHECKED_ENTRIES: u64 = 1_024;
@@ -78,7 +79,7 @@ impl Vouched<'_> {
 
     /// Looks at sled's file, read-only: opening one that lost its end would truncate it and find it empty.
     fn look_at_file(&self, directory: &Path) -> Result<(), String> {
-        let there = store::file_path(directory)
+        let there = store_file::path(directory)
             .metadata()
             .map_or(0, |file| file.len());
         match self.head.store_file_bytes {
