@@ -2,6 +2,7 @@
 //! by the `redacted` event on its own.
 
 use std::path::Path;
+use std::sync::mpsc;
 
 use avow::log::Log;
 use avow::log::entry::{Fact, Leaf};
@@ -13,7 +14,7 @@ use state_machine::id::SequenceNumber;
 use tempfile::tempdir;
 
 use crate::support::delivery::{Delivery, event};
-use crate::support::log::random;
+use crate::support::log::{Home, append, erase, event_body, random};
 use crate::support::server::{MASTER_KEY, Server};
 use crate::support::traces::{FIRST_SLOT, Trace, found_in, holds, traces_of_key};
 
@@ -171,6 +172,19 @@ fn an_erasure_is_reported_and_reported_again() {
         server.read("/v1/users/person_marker")["attempts"]["total"],
         1
     );
+}
+
+#[test]
+fn whoever_folds_the_log_is_told_of_an_erasure_once_it_is_done() {
+    let home = Home::in_memory();
+    let log = home.open();
+    let (sender, told) = mpsc::channel();
+    log.when_erased(move |done| sender.send(done).unwrap());
+    append(&log, &event_body("evt_1", "1", "verified"));
+
+    let done = erase(&log, "vs_1");
+
+    assert_eq!(told.recv().unwrap(), done);
 }
 
 #[test]

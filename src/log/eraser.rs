@@ -8,6 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use state_machine::id::SequenceNumber;
 
+use super::Log;
 use super::append::{AppendError, Appended};
 use super::blanking::blank;
 use super::entry::{ErasureDoneFact, Fact, Subject, SubjectName};
@@ -25,11 +26,22 @@ pub(super) enum Job {
     End,
 }
 
+/// Called with the entry that says that an erasure is done.
+pub(super) type ErasureListener = Box<dyn Fn(SequenceNumber) + Send + Sync>;
+
 /// Why an erasure could not be carried out.
 type Failure = Box<dyn std::error::Error>;
 
 /// How long an erasure waits for space on the disk.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+impl Log {
+    /// Has `listener` told of each entry that says that an erasure is done: nobody waits for those that an event wants.
+    /// It must not block. There is one listener: another one is not told.
+    pub fn when_erased(&self, listener: impl Fn(SequenceNumber) + Send + Sync + 'static) {
+        drop(self.shared.erasure_listener.set(Box::new(listener)));
+    }
+}
 
 /// The eraser's own state.
 pub(super) struct Eraser {
@@ -74,7 +86,12 @@ impl Eraser {
             Some(reason) => Err(AppendError::Stopped(reason).into()),
         };
         match erased {
-            Ok(done) => key.state().tell_erased(done),
+            Ok(done) => {
+                key.state().tell_erased(done);
+                if let Some(listener) = self.shared.erasure_listener.get() {
+                    listener(done);
+                }
+            }
             Err(failure) if is_disk_full(&failure) => return false,
             Err(failure) => {
                 drop(self.shared.stop.set(&failure));
@@ -158,8 +175,8 @@ mod tests {
     use state_machine::id::{SessionId, World};
     use tempfile::TempDir;
 
+    use super::super::MasterKey;
     use super::super::options::{Options, RandomError};
-    use super::super::{Log, MasterKey};
     use super::*;
 
     #[expect(clippy::unnecessary_wraps, reason = "a random source may fail")]

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Sender, bounded, unbounded};
@@ -179,6 +179,7 @@ impl Log {
             disk_space: DiskSpace::watch(directory, free_bytes_min)?,
             repaired_reads: AtomicU64::new(0),
             journal_reader: Mutex::new(None),
+            erasure_listener: OnceLock::new(),
         });
         let is_rewritten = paths.journal_rewriting.try_exists()?;
         let jobs = resumption::resume_erasures(&shared, is_rewritten)?;

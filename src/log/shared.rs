@@ -1,11 +1,12 @@
 //! What the threads of an open log share.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, OnceLock};
 
 use super::Options;
 use super::disk_space::DiskSpace;
+use super::eraser::ErasureListener;
 use super::identity::Identity;
 use super::index::Index;
 use super::journal::JournalReader;
@@ -37,4 +38,6 @@ pub(super) struct Shared {
     pub(super) repaired_reads: AtomicU64,
     /// Where such reads go on, since they come in order.
     pub(super) journal_reader: Mutex<Option<JournalReader>>,
+    /// Who is told which entry says that an erasure is done.
+    pub(super) erasure_listener: OnceLock<ErasureListener>,
 }

@@ -72,7 +72,7 @@ impl Progress {
 /// A way to wait for the projector. Bounded by the deliveries in flight, each of which waits for one entry.
 #[derive(Clone)]
 pub(super) struct Handle {
-    sender: Option<Sender<Wish>>, // `None` once the projector is being dropped
+    sender: Option<Arc<Sender<Wish>>>, // `None` once the projector is being dropped
 }
 
 impl Handle {
@@ -123,6 +123,15 @@ impl Projector {
         let (publish, progress) = watch::channel(Progress::default());
         let start_up = Arc::new(Watch::default());
         let watched = Arc::clone(&start_up);
+        let sender = Arc::new(sender);
+        // Nobody waits for it, and nobody is to see an erasure as due that is done. It keeps no thread from ending.
+        let weak = Arc::downgrade(&sender);
+        log.when_erased(move |done| {
+            let handle = Handle {
+                sender: weak.upgrade(),
+            };
+            handle.when_folded(done, drop);
+        });
         let thread = thread::Builder::new()
             .name("projector".into())
             .spawn(move || {
@@ -279,7 +288,7 @@ mod tests {
         let (sender, receiver) = unbounded();
         let (publish, progress) = watch::channel(Progress::default());
         let handle = Handle {
-            sender: Some(sender),
+            sender: Some(Arc::new(sender)),
         };
         let thread = thread::spawn(move || {
             run_guarded(&receiver, &publish, || Ok(SequenceNumber(7)));
