@@ -1,11 +1,12 @@
 //! `GET /v1/digest`: one hash over the projections, by which two folds are compared.
 
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::Shared;
 use super::answer::found;
+use super::aside::aside;
 use super::error::Error;
 use super::parameters::Parameters;
 use crate::projections::store::REDUCER_VERSION;
@@ -26,9 +27,7 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, Error> {
     Parameters::of(&request)?.finish()?;
     let service = shared.service()?;
-    // It reads everything, which must not keep those waiting who ask for little.
-    let digest = web::block(move || service.digest()).await;
-    let digest = digest.map_err(|_| Error::unavailable("closing", "the service is closing"))??;
+    let digest = aside(move || service.digest()).await?;
     let answer = DigestJson {
         object: "digest",
         sequence: digest.sequence.0,

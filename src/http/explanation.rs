@@ -13,6 +13,7 @@ use state_machine::transition::Mark;
 use super::Shared;
 use super::anomalies::AnomalyJson;
 use super::answer::found;
+use super::aside::aside;
 use super::error::Error;
 use super::parameters::Parameters;
 use super::policy::PolicyJson;
@@ -39,7 +40,9 @@ pub(super) async fn show(
     let reference = UserReference::new(&id).ok_or_else(unknown)?;
     let service = shared.service()?;
     let tag = service.user_tag(&reference);
-    let explanation = service.explain(&world, tag, &asked)?.ok_or_else(unknown)?;
+    let explained = world.clone();
+    let explanation = aside(move || service.explain(&explained, tag, &asked)).await?;
+    let explanation = explanation.ok_or_else(unknown)?;
     let json = ExplanationJson::of(&explanation, reference.expose(), &world);
     found(&request, &json)
 }

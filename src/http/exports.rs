@@ -1,8 +1,8 @@
 //! `/v1/log/exports` and `/v1/log/checkpoints`: what an export needs of the log beside its entries.
 
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::{io, mem};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::{Bytes, Data, Payload};
@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
+use super::aside::aside;
 use super::body::json_of;
 use super::error::Error;
 use super::parameters::Parameters;
@@ -77,14 +78,44 @@ pub(super) async fn checkpoints(
         tracing::error!(%error, "the checkpoints could not be read");
         Error::unavailable("not_readable", "the checkpoints cannot be read")
     })?;
-    let body = Checkpoints(Box::new(notes));
+    let body = Checkpoints::Next(Box::new(notes));
     Ok(HttpResponse::Ok()
         .content_type("application/octet-stream")
         .body(body))
 }
 
 /// Checkpoints as they are kept, read as they are sent: years of them do not fit into memory.
-struct Checkpoints(Box<dyn Iterator<Item = io::Result<Note>>>);
+enum Checkpoints {
+    Next(Notes),
+    /// The next chunk is read aside.
+    Reading(Pin<Box<dyn Future<Output = Result<Chunk, Error>>>>),
+    Ended,
+}
+
+type Notes = Box<dyn Iterator<Item = io::Result<Note>> + Send>;
+
+/// Some of them, and those behind.
+struct Chunk {
+    bytes: io::Result<Vec<u8>>,
+    rest: Notes,
+}
+
+impl Chunk {
+    fn read(mut notes: Notes) -> Self {
+        let mut bytes = Ok(Vec::new());
+        while let Ok(read) = &mut bytes
+            && read.len() < CHUNK_BYTES
+            && let Some(note) = notes.next()
+        {
+            match note {
+                Ok(note) => read.extend(checkpoint_record(&note)),
+                // The answer breaks off, so that nobody takes it for all of them.
+                Err(error) => bytes = Err(error),
+            }
+        }
+        Self { bytes, rest: notes }
+    }
+}
 
 impl MessageBody for Checkpoints {
     type Error = io::Error;
@@ -95,18 +126,29 @@ impl MessageBody for Checkpoints {
 
     fn poll_next(
         mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, io::Error>>> {
-        let mut chunk = Vec::new();
-        while chunk.len() < CHUNK_BYTES
-            && let Some(note) = self.0.next()
-        {
-            match note {
-                Ok(note) => chunk.extend(checkpoint_record(&note)),
-                // The answer breaks off, so that nobody takes it for all of them.
-                Err(error) => return Poll::Ready(Some(Err(error))),
+        loop {
+            match mem::replace(&mut *self, Self::Ended) {
+                Self::Ended => return Poll::Ready(None),
+                Self::Next(notes) => {
+                    let chunk = aside(move || Ok::<_, Error>(Chunk::read(notes)));
+                    *self = Self::Reading(Box::pin(chunk));
+                }
+                Self::Reading(mut chunk) => {
+                    let Poll::Ready(chunk) = chunk.as_mut().poll(context) else {
+                        *self = Self::Reading(chunk);
+                        return Poll::Pending;
+                    };
+                    let closing = |_| io::Error::other("the service is closing");
+                    let Chunk { bytes, rest } = chunk.map_err(closing)?;
+                    let bytes = bytes?;
+                    if !bytes.is_empty() {
+                        *self = Self::Next(rest);
+                        return Poll::Ready(Some(Ok(bytes.into())));
+                    }
+                }
             }
         }
-        Poll::Ready((!chunk.is_empty()).then(|| Ok(chunk.into())))
     }
 }

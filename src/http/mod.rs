@@ -2,6 +2,7 @@
 
 mod anomalies;
 mod answer;
+mod aside;
 mod body;
 mod caller;
 mod connection;

@@ -8,6 +8,7 @@ use state_machine::id::{SessionId, World};
 
 use super::Shared;
 use super::answer::{List, found};
+use super::aside::aside;
 use super::body::json_of;
 use super::error::Error;
 use super::parameters::Parameters;
@@ -39,7 +40,8 @@ pub(super) async fn begin(
     let wanted = body.wanted(&service, world)?;
     let (access, on) = wanted.access();
     shared.record_access(&request, access, on).await?;
-    let begun = service.begin_rebuild(wanted, Priority::Lowest)?;
+    // It waits for the disk, so that a restart takes the rebuild up again.
+    let begun = aside(move || service.begin_rebuild(wanted, Priority::Lowest)).await?;
     let answer = Answer::of(&begun, (shared.options.clock)());
     Ok(HttpResponse::Accepted().json(answer))
 }

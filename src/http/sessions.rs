@@ -1,6 +1,7 @@
 //! `/v1/sessions`: what is known of a session, and how it came to be that.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -15,6 +16,7 @@ use state_machine::transition::{LastErrorAt, Mark, StateName, Transition};
 use super::Shared;
 use super::anomalies::AnomalyJson;
 use super::answer::{List, found};
+use super::aside::{aside, aside_unless};
 use super::error::Error;
 use super::facts::LastErrorJson;
 use super::parameters::Parameters;
@@ -23,7 +25,7 @@ use crate::log::Custody;
 use crate::log::access::{Access, Accessed};
 use crate::projections::view::SessionFilter;
 use crate::service::Service;
-use crate::service::read::Page;
+use crate::service::read::{Page, ReadError};
 use crate::service::sessions::{SessionAnswer, UserName};
 use crate::stripe::spelling;
 
@@ -38,7 +40,7 @@ pub(super) async fn show(
     let asked = shared.asked(&mut parameters).await?;
     parameters.finish()?;
     let service = shared.service()?;
-    let session = known(&service, &world, &id, &asked.horizon)?;
+    let session = known(&service, &world, &id, &asked.horizon).await?;
     let owner = service.owner(&session);
     if let Some(UserName::Reference(_)) = owner {
         // Whoever asks for all of them one by one has the list, names and all.
@@ -58,10 +60,9 @@ pub(super) async fn history(
     let world = shared.world(&mut parameters).await?;
     let asked = shared.asked(&mut parameters).await?;
     parameters.finish()?;
-    let session = known(&*shared.service()?, &world, &id, &asked.horizon)?;
-    let steps: Vec<_> = session.steps().collect();
+    let session = known(&shared.service()?, &world, &id, &asked.horizon).await?;
     let page = Page {
-        items: steps,
+        items: session.steps().collect(),
         has_more: false,
     };
     let url = format!("/v1/sessions/{}/history", session.id);
@@ -91,20 +92,23 @@ pub(super) async fn list(
 
     let since_max = age_seconds.map(|age| asked.now.plus_seconds(-i64::from(age)));
     let service = shared.service()?;
-    let names = Accessed::World(world.clone());
-    shared
-        .record_read(&request, Access::Sessions, names)
-        .await?;
+    let on = Accessed::World(world.clone());
+    shared.record_read(&request, Access::Sessions, on).await?;
     let filter = SessionFilter { state, since_max };
-    let (page, scanned_to) = if asked.horizon.is_open() {
-        (service.sessions(&world, filter, position, limit)?, None)
-    } else {
-        let horizon = &asked.horizon;
-        let page = service.earlier_sessions(&world, filter, position, limit, horizon)?;
-        (page.sessions, page.scanned_to)
+    let listed = world.clone();
+    let read = move || -> Result<_, ReadError> {
+        let (page, scanned_to) = if asked.horizon.is_open() {
+            (service.sessions(&listed, filter, position, limit)?, None)
+        } else {
+            let horizon = &asked.horizon;
+            let page = service.earlier_sessions(&listed, filter, position, limit, horizon)?;
+            (page.sessions, page.scanned_to)
+        };
+        let owners = page.items.iter().map(|session| service.owner(session));
+        let owners = owners.collect::<Vec<_>>();
+        Ok((page, scanned_to, owners))
     };
-    let owners = page.items.iter().map(|session| service.owner(session));
-    let owners: Vec<_> = owners.collect();
+    let (page, scanned_to, owners) = aside(read).await?;
     let mut owners = owners.iter();
     let mut list = List::of("/v1/sessions", &page, |session| {
         SessionJson::of(session, owners.next().and_then(Option::as_ref), &world)
@@ -113,15 +117,18 @@ pub(super) async fn list(
     found(&request, &list)
 }
 
-fn known(
-    service: &Service,
+async fn known(
+    service: &Arc<Service>,
     world: &World,
     id: &str,
     horizon: &Horizon,
 ) -> Result<SessionAnswer, Error> {
     let unknown = || Error::missing("id", "no event of this world belongs to that session");
     let id = SessionId::parse(id).map_err(|_| unknown())?;
-    service.session(world, &id, horizon)?.ok_or_else(unknown)
+    let (service, world, horizon) = (Arc::clone(service), world.clone(), *horizon);
+    let read = move || service.session(&world, &id, &horizon);
+    let session = aside_unless(horizon.is_open(), read).await;
+    session?.ok_or_else(unknown)
 }
 
 /// Returns the status as Stripe spells it; `None` where no event has stated one.

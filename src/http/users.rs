@@ -10,6 +10,7 @@ use state_machine::retry::{Decision, Outcome};
 
 use super::Shared;
 use super::answer::{List, found};
+use super::aside::{aside, aside_unless};
 use super::error::Error;
 use super::parameters::Parameters;
 use super::sessions::{LastErrorAtJson, SessionSummary, status};
@@ -39,8 +40,11 @@ pub(super) async fn show(
     let reference = UserReference::new(&id).ok_or_else(unknown)?;
     let service = shared.service()?;
     let tag = service.user_tag(&reference);
-    let user = service.user(&world, tag, &asked)?.ok_or_else(unknown)?;
-    if asked.horizon.is_open() {
+    let is_now = asked.horizon.is_open();
+    let of = world.clone();
+    let user = aside_unless(is_now, move || service.user(&of, tag, &asked)).await?;
+    let user = user.ok_or_else(unknown)?;
+    if is_now {
         shared.metrics.decided(&user.decision.outcome);
     }
     found(&request, &UserJson::of(&user, reference.expose(), &world))
@@ -66,7 +70,8 @@ pub(super) async fn list(
 
     let names = Accessed::World(world.clone());
     shared.record_read(&request, Access::Users, names).await?;
-    let page = service.users(&world, &filter, position, limit, &asked)?;
+    let listed = world.clone();
+    let page = aside(move || service.users(&listed, &filter, position, limit, &asked)).await?;
     let mut list = List::of("/v1/users", &page.users, |(name, user)| {
         UserJson::of(user, text_of(name), &world)
     });
