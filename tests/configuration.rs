@@ -152,6 +152,23 @@ fn lists_and_tables_are_written_with_commas_in_the_environment() {
 }
 
 #[test]
+fn a_policy_names_as_many_error_codes_as_an_entry_of_the_log_can_hold() {
+    let naming = |count: usize| {
+        let codes = (0..count).map(|number| format!("code_{number} = \"final\"\n"));
+        format!("[retry.classes]\n{}", codes.collect::<String>())
+    };
+
+    let taken = file(&naming(128)).settings().unwrap();
+    let refused = file(&naming(129)).settings().err().unwrap();
+
+    assert_eq!(taken.retry.classes.len(), 128);
+    assert_eq!(
+        refused.to_string(),
+        "`retry.classes` lists 129 error codes, more than 128"
+    );
+}
+
+#[test]
 #[rustfmt::skip] // a table is read by its lines
 fn a_refusal_names_the_setting_and_its_bounds_and_says_what_to_do() {
     let rows = [

@@ -116,7 +116,8 @@ settings! {
         /// The connected account; none means the platform's own.
         account: Option<AccountId> = "", Accepts::Text("the id of a connected account, such as `acct_…`");
     }
-    /// When a user may try again. Every decision names the policy that made it.
+    /// When a user may try again. Every decision names the policy that made it. The log records each one
+    /// that comes into force, so that what was decided can be decided again.
     retry: Retry = "retry." {
         /// How many counted attempts the window may hold.
         attempts_max: u32 = "5", count(1, 1_000, "attempts");
