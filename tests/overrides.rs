@@ -12,8 +12,9 @@ use state_machine::overrides::Action;
 use tempfile::{TempDir, tempdir};
 
 use crate::support::delivery::{Delivery, event, with_error, with_report};
-use crate::support::process::Process;
+use crate::support::process::{Process, serve};
 use crate::support::server::{Server, open_service};
+use crate::support::strace::{self, Trace};
 use crate::support::traces::found_in;
 
 /// Returns what is asked for, with a reason.
@@ -397,6 +398,39 @@ fn an_override_whose_answer_is_lost_with_the_process_is_there_and_is_made_once()
     assert_eq!(again.headers()["idempotent-replayed"], "true");
     assert_eq!(again.json::<Value>().unwrap(), first);
     assert_eq!(process.entries(), 2, "the policy, and the override");
+}
+
+#[test]
+fn an_override_that_dies_before_it_is_known_to_be_durable_is_made_once_when_it_is_asked_for_again()
+{
+    if !strace::is_present() {
+        return;
+    }
+    // The journal's first write is the policy.
+    for (call, is_kept) in [("pwrite64", false), ("fdatasync", true)] {
+        let directory = tempdir().unwrap();
+        let data = directory.path().join("data");
+        let trace = Trace::in_directory(directory.path());
+        let segment = data.join("log/journal/00000000000000000000.segment");
+        let fault = format!("{call}:signal=KILL:when=2");
+        let struck = trace.of(&serve(&data), Some(&segment), call, Some(&fault));
+        let process = Process::of(struck).unwrap();
+        assert_eq!(process.entries(), 1);
+
+        let lost = process.decide("ann", &block(), "key");
+        process.wait();
+        let process = Process::start(&data);
+        let kept = process.entries();
+        let again = process.decide("ann", &block(), "key").unwrap();
+
+        assert!(lost.is_err(), "{fault}");
+        assert_eq!(kept, if is_kept { 2 } else { 1 }, "{fault}");
+        let is_repeated = again.headers().contains_key("idempotent-replayed");
+        assert_eq!(is_repeated, is_kept, "{fault}");
+        let user = process.read("/v1/users/ann");
+        assert_eq!(user["decision"]["outcome"], "blocked", "{fault}");
+        assert_eq!(process.entries(), 2, "{fault}");
+    }
 }
 
 /// A log with a user's sessions and overrides, and its digest.
