@@ -94,6 +94,24 @@ fn each_path_asks_for_the_scope_that_it_is_said_to_ask_for() {
 }
 
 #[test]
+fn whoever_asks_by_another_method_is_told_which_ones_there_are() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    let mut methods: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for at in routes() {
+        let of_path = methods.entry(at.path).or_default();
+        of_path.push(at.method.to_string());
+    }
+    for (path, methods) in methods {
+        let url = server.url(&filled(path).replace("{place:.*}", "000"));
+        let answer = server.client().delete(url).send().unwrap();
+
+        assert_eq!(answer.status(), 405, "{path}");
+        assert_eq!(answer.headers()["allow"], methods.join(", "), "{path}");
+    }
+}
+
+#[test]
 fn the_parts_of_each_path_are_its_path_parameters() {
     let description = description();
     for ((path, method), operation) in operations(&description) {

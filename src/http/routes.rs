@@ -1,5 +1,8 @@
 //! The paths, and what each asks of whoever calls it: the only list there is.
 
+use std::future::ready;
+
+use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Responder, ResponseError, Route};
@@ -113,10 +116,13 @@ pub(super) fn configure(config: &mut ServiceConfig) {
     let mut routes = routes().into_iter().peekable();
     while let Some(first) = routes.next() {
         let resource = web::resource(first.path).app_data(Pattern(first.path));
+        let mut methods = first.method.to_string();
         let mut resource = resource.route(first.route);
         while let Some(other) = routes.next_if(|next| next.path == first.path) {
+            methods = format!("{methods}, {}", other.method);
             resource = resource.route(other.route);
         }
+        let other_method = move || ready(other_method(&methods));
         config.service(resource.default_service(web::to(other_method)));
     }
     config.default_service(web::to(unknown_path));
@@ -126,12 +132,17 @@ async fn unknown_path() -> HttpResponse {
     Error::path_unknown().error_response()
 }
 
-async fn other_method() -> HttpResponse {
+/// Refuses a method, and says which ones the path has.
+fn other_method(methods: &str) -> HttpResponse {
     let message = "this path does not answer that method";
-    Error::new(
+    let refusal = Error::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         message,
-    )
-    .error_response()
+    );
+    let mut answer = refusal.error_response();
+    if let Ok(methods) = HeaderValue::try_from(methods) {
+        answer.headers_mut().insert(ALLOW, methods);
+    }
+    answer
 }
