@@ -36,6 +36,7 @@ mod export;
 mod faults;
 mod foreign_verifiers;
 mod generations;
+mod hostile_http;
 mod import;
 mod killed;
 mod log_append;

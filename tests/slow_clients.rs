@@ -3,15 +3,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
 
 use tempfile::{TempDir, tempdir};
 
+use crate::support::connection::{self, read_to_the_end};
 use crate::support::delivery::{Delivery, event};
 use crate::support::server::Server;
-
-/// No test waits so long: it is what a server that waits for good is told by.
-const FOR_GOOD: Duration = Duration::from_mins(1);
 
 const GET: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
@@ -28,26 +25,7 @@ fn impatient() -> (TempDir, Server) {
 }
 
 fn connect(server: &Server) -> TcpStream {
-    let address = server.url("");
-    let stream = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(FOR_GOOD)).unwrap();
-    stream.set_write_timeout(Some(FOR_GOOD)).unwrap();
-    stream
-}
-
-/// Returns what comes until the server hangs up.
-fn read_to_the_end(stream: &mut TcpStream) -> String {
-    let mut text = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        match stream.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(count) => text.extend_from_slice(&chunk[..count]),
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
-            Err(error) => panic!("the server does not hang up: {error}"),
-        }
-    }
-    String::from_utf8(text).unwrap()
+    connection::connect(&server.url(""))
 }
 
 /// Returns the first answer.
