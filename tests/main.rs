@@ -64,6 +64,7 @@ mod reload;
 mod replay;
 mod residue;
 mod restart;
+mod schemathesis;
 mod sessions;
 mod shutdown;
 mod simulation;
