@@ -35,6 +35,7 @@ mod explained;
 mod export;
 mod faults;
 mod foreign_verifiers;
+mod forged;
 mod generations;
 mod hostile_http;
 mod import;
