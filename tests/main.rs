@@ -36,6 +36,7 @@ mod export;
 mod faults;
 mod foreign_verifiers;
 mod forged;
+mod fuzzed;
 mod generations;
 mod hostile_http;
 mod import;
