@@ -88,7 +88,7 @@ impl Disk {
     /// Puts another image in its place, and mounts that.
     pub(crate) fn replace(&self, image: &[u8]) {
         fs::write(self.synced_image(), image).unwrap();
-        assert!(self.mount());
+        assert!((0..MOUNT_TRIES).any(|_| self.mount()));
     }
 
     /// Takes all the space that there is, but for so many bytes, until the file is removed.
