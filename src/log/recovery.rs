@@ -153,10 +153,12 @@ impl Recovery<'_> {
         };
         let is_short = survey.end.next < size;
         let mut previous_first = None;
+        let mut is_rewritten = false;
         for stretch in &survey.stretches {
             if !stretch.is_whole() || (stretch.end.is_none() && is_short) {
                 self.mark_rewriting()?;
                 let from_store = rewriting.rewrite(stretch, previous_first)?;
+                is_rewritten = true;
                 let segment = segment::path(&self.paths.journal, stretch.first);
                 let rewritten = Repair::JournalRewritten {
                     segment,
@@ -166,7 +168,12 @@ impl Recovery<'_> {
             }
             previous_first = Some(stretch.first);
         }
-        let survey = self.survey(false)?;
+        // What was not written is as it was found.
+        let survey = if is_rewritten {
+            self.survey(false)?
+        } else {
+            survey
+        };
         refuse_if_any(survey.holes().collect())?;
         self.note_torn_end(&survey);
         Ok(survey)
@@ -209,7 +216,10 @@ impl Recovery<'_> {
             .extend((!holes.is_empty()).then_some(Repair::StoreFilled {
                 missing: MissingEntries(holes),
             }));
-        self.feed_store(store, end..u64::MAX).map(drop)
+        if end < survey.end.next {
+            self.feed_store(store, end..u64::MAX)?;
+        }
+        Ok(())
     }
 
     /// Sets a damaged sled aside and builds another from the journal, which must be whole for that.

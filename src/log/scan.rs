@@ -41,7 +41,7 @@ pub(super) struct Scan {
 
 impl Scan {
     pub(super) fn of(file: &File, known: &Known) -> io::Result<Self> {
-        let acknowledged_below = last_group_first(file)?.max(known.acknowledged_below);
+        let mut acknowledged_below = known.acknowledged_below;
         let mut scan = Self {
             holes: Vec::new(),
             next: known.first,
@@ -53,10 +53,15 @@ impl Scan {
         let mut reader = SegmentReader::of(file.try_clone()?);
         while let Some(record) = reader.next()? {
             let (sequence, before, link) = (record.sequence, record.before, record.link());
+            acknowledged_below = acknowledged_below.max(record.group_first);
             let follows = sequence == scan.next && scan.link.is_none_or(|link| link == before);
             if !follows {
                 if sequence <= scan.next {
                     continue; // no part of this chain: what belongs here is missing
+                }
+                if scan.next >= acknowledged_below {
+                    // Only here do the groups behind have a say: a whole segment is read once.
+                    acknowledged_below = last_group_first(file)?.max(acknowledged_below);
                 }
                 if scan.next >= acknowledged_below {
                     break; // torn while it was written
