@@ -177,17 +177,15 @@ fn a_write_that_is_cut_short_loses_nothing_acknowledged() {
         process.terminate();
         let ended = process.wait();
 
-        let stopped = Answer::Refused {
-            code: "writes_stopped".to_owned(),
-            retry_after: true,
+        // The projections may be the first to get there; the journal goes on then.
+        let is_told = |answer: &Answer| {
+            let codes = ["writes_stopped", "not_projected"];
+            matches!(answer, Answer::Refused { code, .. } if codes.contains(&code.as_str()))
         };
-        assert_eq!(
-            (first, refused),
-            (vec![], vec![stopped; CONNECTIONS]),
-            "{bytes}"
-        );
-        let told = ended.stderr.matches("writing has stopped until restart");
-        assert_eq!(told.count(), 1, "{}", ended.stderr);
+        assert_eq!((first, refused.len()), (vec![], CONNECTIONS), "{bytes}");
+        assert!(refused.iter().all(is_told), "{bytes}: {refused:?}");
+        let is_told = TOLD.iter().any(|told| ended.stderr.contains(told));
+        assert!(is_told, "{bytes}: {}", ended.stderr);
         let data = directory.path().join("data");
         let process = Process::start(&data);
         ledger.assert_all_kept(&process);
