@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::Command;
 
 use avow::log::Log;
+use avow::log::rows::database::Database;
+use avow::log::rows::keyspace::Keyspace;
 use avow::projections::catch_up::catch_up;
 use avow::projections::digest::ProjectionsDigest;
 use avow::projections::generations::Generations;
 use avow::projections::live::Live;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use serde_json::Value;
@@ -20,6 +21,7 @@ use tempfile::tempdir;
 use crate::support::delivery::{Delivery, event, with_report};
 use crate::support::log::{Home, append_all, copy};
 use crate::support::process::{Process, serve};
+use crate::support::rows;
 use crate::support::server::Server;
 
 const CACHE_BYTES: u64 = 1 << 20;
@@ -134,27 +136,23 @@ type Rows = BTreeMap<(usize, Vec<u8>), Vec<u8>>;
 type Change = fn(&Keyspace, &[u8], &[u8]);
 
 fn keyspaces(database: &Database) -> [Keyspace; 3] {
-    KEYSPACES.map(|name| {
-        let options = KeyspaceCreateOptions::default;
-        database.keyspace(name, options).unwrap()
-    })
+    KEYSPACES.map(|name| rows::keyspace(database, name))
 }
 
 fn open_current(directory: &Path) -> Database {
     let current = Generations::of(directory).current().unwrap();
-    Database::builder(current.unwrap()).open().unwrap()
+    rows::open(&current.unwrap())
 }
 
-fn rows(directory: &Path) -> Rows {
+fn all_rows(directory: &Path) -> Rows {
     let database = open_current(directory);
-    let mut rows = Rows::new();
+    let mut all = Rows::new();
     for (number, keyspace) in keyspaces(&database).iter().enumerate() {
-        for row in keyspace.iter() {
-            let (key, value) = row.into_inner().unwrap();
-            rows.insert((number, key.to_vec()), value.to_vec());
+        for (key, value) in rows::rows(&database, keyspace) {
+            all.insert((number, key), value);
         }
     }
-    rows
+    all
 }
 
 #[test]
@@ -177,7 +175,7 @@ fn a_change_of_any_row_is_another_digest() {
             keyspace.insert([key, b"\0"].concat(), value).unwrap();
         },
     ];
-    let rows = rows(&directory);
+    let rows = all_rows(&directory);
     assert!(rows.len() >= 5, "{rows:?}");
 
     for ((number, key), value) in &rows {

@@ -16,7 +16,7 @@ use crate::support::seed::Seed;
 use crate::support::strace::{self, Trace};
 
 const SEGMENT: &str = "log/journal/00000000000000000000.segment";
-const FIRST_PROJECTIONS: &str = "projections/generation-1/0.jnl";
+const FIRST_PROJECTIONS: &str = "projections/generation-1/tables/0";
 /// What a failure is told with: by an operator's word, or by the system's.
 const TOLD: [&str; 4] = ["ERROR", "WARN", "error:", "os error"];
 
@@ -30,10 +30,10 @@ const ROWS: [Row; 10] = [
     (Some(SEGMENT),             "pwrite64",        "retval=0",     7), // as short as a write can be
     (Some(SEGMENT),             "fdatasync",       "error=ENOSPC", 7),
     (Some("log/sled/db"),       "pwrite64",        "error=EIO",    1),
-    (Some("log/index/0.jnl"),   "write",           "error=EIO",    9),
+    (Some("log/index/tables/0"), "write",         "error=EIO",    1),
     (Some("vault"),             "pwrite64",        "error=EIO",    3),
     (Some("log/checkpoints"),   "fdatasync",       "error=EIO",    1),
-    (Some(FIRST_PROJECTIONS),   "write",           "error=EIO",    9),
+    (Some(FIRST_PROJECTIONS),   "write",           "error=EIO",    1),
     (None,                      "rename",          "error=ENOSPC", 1),
     (None,                      "mkdir",           "error=ENOSPC", 2),
 ];
@@ -51,8 +51,8 @@ const CALLS: [(Option<&str>, &str); 27] = [
     (Some("log/sled/db"),       "fsync"),
     (Some("log/sled/db"),       "sync_file_range"),
     (Some("log/sled/db"),       "openat"),
-    (Some("log/index/0.jnl"),   "write"),
-    (Some("log/index/0.jnl"),   "openat"),
+    (Some("log/index/tables/0"), "write"),
+    (Some("log/index/tables/0"), "openat"),
     (Some("vault"),             "pwrite64"),
     (Some("vault"),             "fdatasync"),
     (Some("vault"),             "openat"),

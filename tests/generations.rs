@@ -181,5 +181,5 @@ fn a_store_from_before_there_were_generations_is_folded_afresh() {
 
     assert_eq!(afresh, Some(StartedAfresh::OtherReducer));
     assert_eq!(live.store().cursor().unwrap().next, SequenceNumber(0));
-    assert!(!directory(&home).join("keyspaces").exists());
+    assert!(!directory(&home).join("tables").exists());
 }

@@ -183,8 +183,6 @@ fn a_kill_between_any_two_steps_loses_nothing() {
         (Some(SEGMENT),             "fdatasync", 2), // the bytes are kept, and not known to be
         (None,                      "sendto",    4), // the event is kept, and its answer lost
         (Some("log/sled/db"),       "pwrite64",  2),
-        (Some("log/index/0.jnl"),   "write",     2),
-        (Some("projections/generation-1/0.jnl"), "write", 2),
     ];
 
     for (file, calls, number) in anywhere.into_iter().chain(steps) {

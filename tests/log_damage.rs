@@ -357,7 +357,7 @@ fn a_lost_or_damaged_index_is_rebuilt() {
     for file in fs::read_dir(home.path().join("index")).unwrap() {
         let path = file.unwrap().path();
         if path.is_file() {
-            fs::write(path, b"nothing that fjall wrote").unwrap();
+            fs::write(path, b"nothing that a tree wrote").unwrap();
         }
     }
     check_mended(&home, &["rebuilt the index"]);

@@ -45,6 +45,7 @@ mod log_append;
 mod log_damage;
 mod log_format;
 mod log_refusal;
+mod log_rows;
 mod log_secrecy;
 mod log_tree;
 mod metrics;

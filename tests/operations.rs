@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use avow::projections::generations::Generations;
-use fjall::{Database, KeyspaceCreateOptions};
 use tempfile::{TempDir, tempdir};
 
 use crate::support::disk::Disk;
+use crate::support::rows;
 
 /// Ends a shell that would wait for ever.
 const SECONDS_MAX: &str = "240";
@@ -111,10 +111,9 @@ impl Drop for Shell {
 /// Makes the projections of a data directory wrong, as a wrong fold would: a session is missing in a list.
 fn fold_wrongly(data: &Path) {
     let current = Generations::of(&data.join("projections")).current();
-    let database = Database::builder(current.unwrap().unwrap()).open().unwrap();
-    let options = KeyspaceCreateOptions::default;
-    let listings = database.keyspace("listings", options).unwrap();
-    let (row, _) = listings.iter().next().unwrap().into_inner().unwrap();
+    let database = rows::open(&current.unwrap().unwrap());
+    let listings = rows::keyspace(&database, "listings");
+    let (row, _) = rows::rows(&database, &listings).remove(0);
     listings.remove(row).unwrap();
 }
 

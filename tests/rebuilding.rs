@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use avow::log::rows::database::Database;
 use avow::projections::bulk::watch::Priority;
 use avow::projections::generations::Generations;
 use avow::projections::part::Part;
@@ -13,7 +14,6 @@ use avow::service::Service;
 use avow::service::rebuilds::{BeginError, State, Wanted};
 use avow::stripe::signature;
 use avow::stripe::user_reference::UserReference;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use serde_json::{Value, json};
 use state_machine::id::World;
 use tempfile::tempdir;
@@ -21,6 +21,7 @@ use tempfile::tempdir;
 use crate::digest::run_on;
 use crate::support::delivery::{Delivery, deliver_numbered, event};
 use crate::support::process::Process;
+use crate::support::rows::{self, keyspace};
 use crate::support::server::{Server, open_service};
 
 const WHOLE: Wanted = Wanted {
@@ -89,18 +90,7 @@ fn projections(directory: &Path) -> PathBuf {
 
 fn database(directory: &Path) -> Database {
     let current = Generations::of(&projections(directory)).current();
-    Database::builder(current.unwrap().unwrap()).open().unwrap()
-}
-
-fn keyspace(database: &Database, name: &str) -> Keyspace {
-    let options = KeyspaceCreateOptions::default;
-    database.keyspace(name, options).unwrap()
-}
-
-fn rows(keyspace: &Keyspace) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let rows = keyspace.iter().map(|row| row.into_inner().unwrap());
-    rows.map(|(key, value)| (key.to_vec(), value.to_vec()))
-        .collect()
+    rows::open(&current.unwrap().unwrap())
 }
 
 /// Makes stopped projections say what the log does not: a session has the history of another, a row of a listing is gone
@@ -108,18 +98,18 @@ fn rows(keyspace: &Keyspace) -> Vec<(Vec<u8>, Vec<u8>)> {
 fn falsify(directory: &Path) {
     let database = database(directory);
     let sessions = keyspace(&database, "sessions");
-    let stored = rows(&sessions);
+    let stored = rows::rows(&database, &sessions);
     let (key, _) = &stored[0];
     sessions.insert(key.clone(), stored[1].1.clone()).unwrap();
     let listings = keyspace(&database, "listings");
-    let listed = rows(&listings);
+    let listed = rows::rows(&database, &listings);
     let (first, value) = listed.iter().find(|(key, _)| key[0] == b'c').unwrap();
     listings.remove(first.clone()).unwrap();
     let mut other = first.clone();
     other[5] ^= 1; // listed at another time
     listings.insert(other, value.clone()).unwrap();
     let users = keyspace(&database, "users");
-    let stored = rows(&users);
+    let stored = rows::rows(&database, &users);
     users
         .insert(stored[0].0.clone(), stored[1].1.clone())
         .unwrap();
@@ -262,7 +252,7 @@ fn a_damaged_record_is_mended_by_a_rebuild_without_a_restart() {
     drop(server);
     let broken = database(directory.path());
     let sessions = keyspace(&broken, "sessions");
-    for (key, _) in rows(&sessions) {
+    for (key, _) in rows::rows(&broken, &sessions) {
         sessions.insert(key, [0xff; 3]).unwrap();
     }
     drop((sessions, broken));
@@ -527,6 +517,7 @@ fn a_kill_at_any_moment_of_a_rebuild_leaves_projections_that_are_right() {
 
     for looks in 0..12 {
         let process = Process::start(directory.path());
+        process.entries(); // what the kill took of the projections is folded again
         assert_eq!(process.read("/v1/digest"), digest, "before kill {looks}");
         let begun = process.post_json("/v1/rebuilds", &json!({})).unwrap();
         // Another one may be going on, which the last kill left.
@@ -539,6 +530,7 @@ fn a_kill_at_any_moment_of_a_rebuild_leaves_projections_that_are_right() {
     }
 
     let process = Process::start(directory.path());
+    process.entries();
     assert_eq!(process.read("/v1/digest"), digest);
     let left = fs::read_dir(projections(directory.path())).unwrap();
     let left = left.filter(|file| file.as_ref().unwrap().path().is_dir());
@@ -570,7 +562,9 @@ fn avow_rebuild_says_what_differs_by_its_exit_code_and_in_words() {
     process.stop();
     let broken = database(directory.path());
     let sessions = keyspace(&broken, "sessions");
-    sessions.remove(rows(&sessions)[1].0.clone()).unwrap();
+    sessions
+        .remove(rows::rows(&broken, &sessions)[1].0.clone())
+        .unwrap();
     drop((sessions, broken));
 
     let dry = run_on(directory.path(), &["rebuild", "--dry-run"]);

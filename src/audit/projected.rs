@@ -66,7 +66,7 @@ impl Served {
         let Ok(Some(projections)) = generations.current() else {
             return Self::Nothing("there are none".to_owned());
         };
-        // fjall answers some damaged files with a panic.
+        // The store answers some damaged files with a panic.
         let read = panic_guard::catch(|| digest_of_copy(&projections));
         match read {
             Ok(Ok(Some(digest))) => Self::Digest(digest),

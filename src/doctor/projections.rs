@@ -33,7 +33,7 @@ pub(super) fn check(patient: &Patient<'_>, end: End<'_>, findings: &mut Findings
         }
         Err(error) => return findings.not_checked(PART, error.to_string(), None),
     };
-    // fjall answers some damaged files with a panic.
+    // The store answers some damaged files with a panic.
     let (version_is_own, cursor) = match panic_guard::catch(|| read(&path)) {
         Ok(Ok(read)) => read,
         Ok(Err(error)) => {

@@ -6,7 +6,6 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use state_machine::id::SequenceNumber;
 
 use super::binary::Fields;
@@ -15,12 +14,17 @@ use super::dedupe::{Identification, Known};
 use super::entry::{Fact, Leaf, SubjectName};
 use super::identity::Identity;
 use super::panic_guard;
+use super::rows::database::{Database, Memory};
+use super::rows::keyspace::Keyspace;
 use super::subject_row as row;
 use super::vault::KeySlot;
 
 /// A version of the index's own format.
 const META_KEY: &[u8] = b"\0version 2";
-const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
+/// How much of it a kill costs: that is had again from the log.
+const ROWS_BYTES_MAX: u64 = 8 * 1024 * 1024;
+const ENTRIES: u8 = b'e';
+const SUBJECTS: u8 = b's';
 pub(super) const DAMAGED_MARK: &str = "damaged";
 
 /// Why the index cannot be used.
@@ -70,12 +74,12 @@ pub(super) struct Indexed<'entry> {
 }
 
 impl Index {
-    /// Opens or creates it; returns what it covers: nothing if it belongs to another log.
+    /// Opens it; returns what it covers: nothing if it was not begun.
     pub(super) fn open(
         directory: &Path,
         identity: Identity,
         cache_bytes: u64,
-    ) -> Result<(Self, Covered), IndexError> {
+    ) -> Result<(Self, Option<Covered>), IndexError> {
         if directory.join(DAMAGED_MARK).exists() {
             return Err(IndexError(
                 "it could not be read or written before".to_owned(),
@@ -85,15 +89,36 @@ impl Index {
             .map_err(IndexError)??;
         let meta = guarded(|| index.entries.get(META_KEY))?;
         let Some(meta) = meta else {
-            return Ok((index, Covered::NOTHING));
+            return Ok((index, None));
         };
         let mut fields = Fields::of(&meta);
         let (entries, slots_end) = (fields.u64(), fields.u64().map(KeySlot));
         let owner = Identity::parse(fields.rest());
         match entries.zip(slots_end).filter(|_| owner == Some(identity)) {
-            Some((entries, slots_end)) => Ok((index, Covered { entries, slots_end })),
+            Some((entries, slots_end)) => Ok((index, Some(Covered { entries, slots_end }))),
             None => Err(IndexError("it belongs to another log".to_owned())),
         }
+    }
+
+    /// Begins an empty one, durably: from here on, that it covers little does not mean that it was lost.
+    pub(super) fn begin(&self, identity: Identity) -> Result<Covered, IndexError> {
+        let covered = Covered::NOTHING;
+        guarded(|| {
+            self.entries.insert(META_KEY, meta(covered, identity))?;
+            self.database.make_durable()
+        })?;
+        Ok(covered)
+    }
+
+    /// Reads what a start needs of it, so that a damage there is met before anything relies on it.
+    pub(super) fn answers_a_start(&self) -> bool {
+        let custodies = || {
+            let unfinished = self.unfinished_erasures()?;
+            unfinished
+                .into_iter()
+                .try_for_each(|slot| self.custody(slot).map(drop))
+        };
+        custodies().is_ok() && self.finished_erasures(0).is_ok()
     }
 
     /// Deletes all of it. It is derived, so nothing is lost.
@@ -105,14 +130,12 @@ impl Index {
     }
 
     fn open_database(directory: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
-        let database = Database::builder(directory)
-            .cache_size(cache_bytes)
-            .max_journaling_size(8 * MEMTABLE_BYTES)
-            .worker_threads(1)
-            .open()?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let entries = database.keyspace("entries", options)?;
-        let subjects = database.keyspace("subjects", options)?;
+        let memory = Memory {
+            cache_bytes,
+            rows_bytes_max: ROWS_BYTES_MAX,
+        };
+        let database = Database::open(directory, memory)?;
+        let (entries, subjects) = (database.keyspace(ENTRIES), database.keyspace(SUBJECTS));
         Ok(Self {
             directory: directory.to_owned(),
             database,
@@ -172,16 +195,16 @@ impl Index {
             .collect())
     }
 
-    fn subject_row(&self, key: &[u8]) -> Result<Option<fjall::Slice>, IndexError> {
+    fn subject_row(&self, key: &[u8]) -> Result<Option<lsm_tree::Slice>, IndexError> {
         guarded(|| self.subjects.get(key)).inspect_err(|_| self.mark_damaged())
     }
 
     /// Returns the numbers that end the keys of this prefix, in order.
     fn numbers(&self, prefix: &[u8]) -> Result<Vec<u64>, IndexError> {
         let read = || {
-            let keys = self.subjects.prefix(prefix).map(fjall::Guard::key);
-            keys.map(|key| Ok(row::last_number(&key?)))
-                .collect::<fjall::Result<Vec<_>>>()
+            let rows = self.database.snapshot().prefix(&self.subjects, prefix);
+            rows.map(|row| Ok(row::last_number(&row?.0)))
+                .collect::<lsm_tree::Result<Vec<_>>>()
         };
         let numbers = guarded(read).inspect_err(|_| self.mark_damaged())?;
         Ok(numbers.into_iter().flatten().collect())
@@ -238,13 +261,7 @@ impl Index {
                 batch.remove(&self.subjects, row::unfinished(slot));
             }
         }
-        let numbers = [
-            covered.entries.to_le_bytes(),
-            covered.slots_end.0.to_le_bytes(),
-        ]
-        .concat();
-        let meta = [numbers.as_slice(), &identity.to_bytes()].concat();
-        batch.insert(&self.entries, META_KEY, meta);
+        batch.insert(&self.entries, META_KEY, meta(covered, identity));
         guarded(|| batch.commit()).inspect_err(|_| self.mark_damaged())?;
         Ok(covered)
     }
@@ -255,12 +272,21 @@ impl Index {
     }
 }
 
-fn guarded<T>(work: impl FnOnce() -> fjall::Result<T>) -> Result<T, IndexError> {
+/// Returns what the index says of itself.
+fn meta(covered: Covered, identity: Identity) -> Vec<u8> {
+    let numbers = [
+        covered.entries.to_le_bytes(),
+        covered.slots_end.0.to_le_bytes(),
+    ];
+    [numbers.as_flattened(), &identity.to_bytes()].concat()
+}
+
+fn guarded<T>(work: impl FnOnce() -> lsm_tree::Result<T>) -> Result<T, IndexError> {
     Ok(panic_guard::catch(work).map_err(IndexError)??)
 }
 
-impl From<fjall::Error> for IndexError {
-    fn from(error: fjall::Error) -> Self {
+impl From<lsm_tree::Error> for IndexError {
+    fn from(error: lsm_tree::Error) -> Self {
         Self(error.to_string())
     }
 }

@@ -32,17 +32,47 @@ pub(super) fn bring_up(
     store: &Store,
     size: u64,
 ) -> Result<UpToDate, OpenError> {
+    let was_there = size > 0 || directory.exists();
     let opened = Index::open(directory, identity, cache_bytes);
-    let usable = opened
-        .ok()
-        .filter(|(_, covered)| covered.entries <= size && (covered.entries > 0 || size == 0));
-    let is_rebuilt = usable.is_none();
-    let (index, mut covered) = if let Some(usable) = usable {
-        usable
-    } else {
-        Index::delete(directory)?;
-        Index::open(directory, identity, cache_bytes)?
-    };
+    let usable = opened.ok().and_then(|(index, covered)| {
+        let covered = covered.filter(|covered| covered.entries <= size)?;
+        index.answers_a_start().then_some((index, covered))
+    });
+    let brought_up = usable.map(|(index, covered)| {
+        let covered = index_entries(&index, identity, store, covered, size)?;
+        Ok((index, covered))
+    });
+    match brought_up {
+        // What is damaged may be met only when it is read.
+        None | Some(Err(OpenError::Index(_))) => {}
+        Some(brought_up) => {
+            let (index, covered) = brought_up?;
+            return Ok(UpToDate {
+                index,
+                covered,
+                is_rebuilt: false,
+            });
+        }
+    }
+    Index::delete(directory)?;
+    let (index, _) = Index::open(directory, identity, cache_bytes)?;
+    let covered = index.begin(identity)?;
+    let covered = index_entries(&index, identity, store, covered, size)?;
+    Ok(UpToDate {
+        index,
+        covered,
+        is_rebuilt: was_there,
+    })
+}
+
+/// Indexes the entries from what is covered up to `size`.
+fn index_entries(
+    index: &Index,
+    identity: Identity,
+    store: &Store,
+    mut covered: Covered,
+    size: u64,
+) -> Result<Covered, OpenError> {
     let mut batch = Vec::new();
     for sequence in covered.entries..size {
         batch.push(entry(store, sequence)?);
@@ -59,11 +89,7 @@ pub(super) fn bring_up(
             batch.clear();
         }
     }
-    Ok(UpToDate {
-        index,
-        covered,
-        is_rebuilt,
-    })
+    Ok(covered)
 }
 
 fn entry(store: &Store, sequence: u64) -> Result<Arc<Entry>, OpenError> {

@@ -1,4 +1,4 @@
-//! The lock of a log: one process at a time has it open.
+//! The lock of a log, or of a database of rows: one process at a time has it open.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -18,16 +18,23 @@ impl Drop for Lock {
 
 /// Takes the lock.
 pub(super) fn lock(path: &Path) -> Result<Lock, OpenError> {
-    let lock = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Lock(lock)),
+    match try_lock(path) {
+        Ok(lock) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
             path: path.to_owned(),
         }),
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
+}
+
+/// Takes the lock that a file is, unless another process has it.
+pub(super) fn try_lock(path: &Path) -> Result<Lock, TryLockError> {
+    let lock = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(TryLockError::Error)?;
+    lock.try_lock()?;
+    Ok(Lock(lock))
 }

@@ -59,6 +59,7 @@ mod recovery;
 mod repair;
 pub mod residue;
 mod resumption;
+pub mod rows;
 mod scan;
 mod segment;
 mod sequencer;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fjall::Readable;
 use state_machine::id::{SessionId, UserTag, World};
 
 use super::catch_up::Round;

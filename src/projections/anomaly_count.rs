@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use fjall::Readable;
-
 use super::listing::rule_of_row;
 use super::store::StoreError;
 use super::view::View;
@@ -15,7 +13,7 @@ impl View {
         for prefix in super::listing::ALL_ANOMALIES {
             let rows = self.snapshot.prefix(&self.projections.listings, prefix);
             for row in rows {
-                let key = self.noting_damage(row.key())?;
+                let key = self.noting_damage(row)?.0;
                 let rule = self.noting_damage(rule_of_row(&key))?;
                 *counts.entry(rule.to_owned()).or_default() += 1;
             }

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use fjall::OwnedWriteBatch;
 use state_machine::id::{SequenceNumber, SessionId, UserTag, World};
 use state_machine::session::project;
 use state_machine::transition::StateName;
@@ -23,6 +22,7 @@ use super::take_in::{Concern, concern, damaged};
 use super::view::View;
 use crate::log::ReadError;
 use crate::log::entry::{Entry as LogEntry, Leaf};
+use crate::log::rows::batch::Batch;
 
 /// How many entries one batch may cover: it bounds the memory of a rebuild.
 const ROUND_ENTRIES_MAX: usize = 1024;
@@ -143,7 +143,7 @@ impl Round<'_> {
     fn write(
         mut self,
         projections: &Projections,
-        batch: &mut OwnedWriteBatch,
+        batch: &mut Batch,
     ) -> Result<Vec<(World, UserTag)>, StoreError> {
         self.settle()?;
         for ((world, id), record) in &self.sessions {
@@ -206,12 +206,7 @@ fn touch<K: Ord, R: Clone + Default>(
 }
 
 /// Writes the rows that are new or changed, and removes those that are gone.
-fn write_difference(
-    projections: &Projections,
-    batch: &mut OwnedWriteBatch,
-    before: &Rows,
-    after: Rows,
-) {
+fn write_difference(projections: &Projections, batch: &mut Batch, before: &Rows, after: Rows) {
     for key in before.keys().filter(|key| !after.contains_key(*key)) {
         batch.remove(&projections.listings, key.as_slice());
     }

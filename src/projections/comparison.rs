@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 
-use fjall::{Keyspace, Readable, Slice};
 use state_machine::id::{SequenceNumber, SessionId, UserTag, World};
 
 use super::bulk::FoldError;
@@ -11,6 +10,8 @@ use super::description::{Described, describe};
 use super::digest::{Digesting, ProjectionsDigest};
 use super::store::StoreError;
 use super::view::View;
+use crate::log::rows::keyspace::Keyspace;
+use crate::log::rows::snapshot::{Row, Rows};
 
 /// How many differences are told; all are counted.
 pub const DIFFERENCES_MAX: usize = 1_000;
@@ -116,10 +117,8 @@ pub fn compare(before: &View, after: &View, watch: &Watch) -> Result<Comparison,
 /// The rows of a keyspace, and the one that is next.
 struct Side<'view> {
     view: &'view View,
-    rows: fjall::Iter,
+    rows: Rows,
 }
-
-type Row = (Slice, Slice);
 
 impl<'view> Side<'view> {
     fn of(view: &'view View, keyspace: &Keyspace) -> Self {
@@ -130,7 +129,7 @@ impl<'view> Side<'view> {
     }
 
     fn next(&mut self) -> Result<Option<Row>, StoreError> {
-        let row = self.rows.next().map(fjall::Guard::into_inner);
+        let row = self.rows.next();
         self.view.noting_damage(row.transpose())
     }
 }
@@ -170,7 +169,7 @@ fn compare_keyspace(
             let (old, new) = (value(&old), value(&new));
             let described = Described {
                 keyspace: name,
-                key: key.map_or(&[], |key| key),
+                key: key.map_or(&[], |key| &**key),
                 before: old.as_deref(),
                 after: new.as_deref(),
             };

@@ -5,12 +5,12 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
-use fjall::{Keyspace, Readable};
 use sha2::{Digest, Sha256};
 use state_machine::id::SequenceNumber;
 
 use super::store::{Projections, REDUCER_VERSION, StoreError};
 use super::view::View;
+use crate::log::rows::keyspace::Keyspace;
 
 const DOMAIN: &[u8] = b"avow projections v1\n";
 
@@ -68,7 +68,7 @@ impl View {
         let mut digest = Digesting::at(self.cursor()?.next);
         for (name, keyspace) in self.projections.folded() {
             for row in self.snapshot.iter(keyspace) {
-                let (key, value) = self.noting_damage(row.into_inner())?;
+                let (key, value) = self.noting_damage(row)?;
                 digest.add(name, &key, &value);
             }
         }

@@ -128,7 +128,7 @@ fn open_kept(path: &Path, cache_bytes: u64, log: &Log) -> Result<Arc<Projections
     if !path.is_dir() {
         return Err(StartedAfresh::Unopenable);
     }
-    // fjall answers some damaged files with a panic.
+    // The store answers some damaged files with a panic.
     let opened = panic_guard::catch(|| {
         let store = Projections::open_as_is(path, cache_bytes)?;
         let reason = store.reason_to_start_afresh(log)?;

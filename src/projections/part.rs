@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fjall::Readable;
 use state_machine::id::{SequenceNumber, SessionId, UserTag, World};
 
 use super::amendment::Amendment;
@@ -119,14 +118,14 @@ impl FoldedPart {
     /// Finds the rows and users of a store that name a session of this part.
     fn look_through(&mut self, view: &View, watch: &Watch) -> Result<(), FoldError> {
         for row in view.snapshot.iter(&view.projections.listings) {
-            let (key, value) = view.noting_damage(row.into_inner())?;
+            let (key, value) = view.noting_damage(row)?;
             if self.is_named_by(&key, &value) {
                 self.rows.push(key.to_vec());
             }
         }
         watch.check()?;
         for row in view.snapshot.iter(&view.projections.users) {
-            let (key, value) = view.noting_damage(row.into_inner())?;
+            let (key, value) = view.noting_damage(row)?;
             let (Ok((world, tag)), Ok(user)) = (key::user_of(&key), UserRecord::decode(&value))
             else {
                 continue;

@@ -1,7 +1,6 @@
-//! One store of projections: a fjall database, untrusted and disposable.
+//! One store of projections: a database of rows, untrusted and disposable.
 //!
-//! Written in one batch with the cursor, never synced while it is live: what a power cut takes is folded again from the
-//! log. Start-up keeps it only if this version folded it, from this very log; otherwise it starts afresh.
+//! Written in one batch with the cursor: what a kill or a power cut takes is folded again from the log. Start-up keeps it only if this version folded it, from this very log; otherwise it starts afresh.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,16 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use state_machine::id::SequenceNumber;
 
 use super::digest::ProjectionsDigest;
 use super::stored::DamagedRecord;
 use super::view::View;
+use crate::log::rows::batch::Batch;
+use crate::log::rows::database::{Database, Memory};
+use crate::log::rows::keyspace::Keyspace;
 use crate::log::{Log, ReadError};
 
 /// The version of the fold and of everything stored; another one in the store means folding the log again.
 pub const REDUCER_VERSION: u32 = 5;
+
+/// How much of it a kill costs: that is folded again from the log.
+const ROWS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 pub(super) const CURSOR: &[u8] = b"cursor";
 const DAMAGED: &[u8] = b"damaged";
@@ -29,7 +33,7 @@ const VERSION: &[u8] = b"reducer_version";
 pub enum StoreError {
     /// The database under it refused.
     #[error("the projections cannot be read or written")]
-    Database(#[from] fjall::Error),
+    Database(#[from] lsm_tree::Error),
     /// The directory could not be removed or made.
     #[error("the directory of the projections cannot be changed")]
     Directory(#[from] std::io::Error),
@@ -130,18 +134,23 @@ impl Projections {
         projections
             .meta
             .insert(VERSION, REDUCER_VERSION.to_be_bytes())?;
+        // From here on, that nothing is folded does not mean that another version did it.
+        projections.make_durable()?;
         Ok(projections)
     }
 
     /// Opens the store in a directory as it is, of whichever log; an empty one if there is nothing.
     pub fn open_as_is(path: &Path, cache_bytes: u64) -> Result<Arc<Self>, StoreError> {
-        let database = Database::builder(path).cache_size(cache_bytes).open()?;
-        let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
+        let memory = Memory {
+            cache_bytes,
+            rows_bytes_max: ROWS_BYTES_MAX,
+        };
+        let database = Database::open(path, memory)?;
         Ok(Arc::new(Self {
-            sessions: keyspace("sessions")?,
-            users: keyspace("users")?,
-            listings: keyspace("listings")?,
-            meta: keyspace("meta")?,
+            sessions: database.keyspace(b's'),
+            users: database.keyspace(b'u'),
+            listings: database.keyspace(b'l'),
+            meta: database.keyspace(b'm'),
             database,
             latest_digest: Mutex::new(None),
             home: Home {
@@ -158,17 +167,19 @@ impl Projections {
 
     /// Has the directory removed once nobody holds the store any more.
     pub(super) fn retire(&self) {
+        self.database.set_disposable(true);
         self.home.is_retired.store(true, Ordering::Relaxed);
     }
 
     /// Has the directory stay.
     pub(super) fn keep(&self) {
+        self.database.set_disposable(false);
         self.home.is_retired.store(false, Ordering::Relaxed);
     }
 
     /// Makes durable what was written so far.
     pub(super) fn make_durable(&self) -> Result<(), StoreError> {
-        Ok(self.database.persist(PersistMode::SyncAll)?)
+        Ok(self.database.make_durable()?)
     }
 
     /// Returns why the store is not to be believed, if it is not.
@@ -206,7 +217,7 @@ impl Projections {
     }
 
     /// Puts the new cursor into the batch whose records it covers.
-    pub(super) fn move_cursor(&self, batch: &mut OwnedWriteBatch, cursor: Cursor) {
+    pub(super) fn move_cursor(&self, batch: &mut Batch, cursor: Cursor) {
         batch.insert(&self.meta, CURSOR, cursor.stored());
     }
 
@@ -221,10 +232,7 @@ impl Projections {
     pub(super) fn note_damage(&self, error: StoreError) -> StoreError {
         let may_pass = matches!(
             &error,
-            StoreError::Directory(_)
-                | StoreError::Database(
-                    fjall::Error::Io(_) | fjall::Error::Storage(fjall::LsmError::Io(_))
-                )
+            StoreError::Directory(_) | StoreError::Database(lsm_tree::Error::Io(_))
         );
         if may_pass {
             return error;

@@ -3,7 +3,6 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use fjall::{Keyspace, Readable, Snapshot};
 use state_machine::id::{SequenceNumber, SessionId, UserTag, World};
 use state_machine::session::project;
 use state_machine::time::Timestamp;
@@ -14,6 +13,8 @@ use super::listing::{self, ListedAnomaly};
 use super::record::{RecordedUser, SessionRecord, UserRecord};
 use super::store::{CURSOR, Cursor, Projections, StoreError};
 use super::stored::DamagedRecord;
+use crate::log::rows::keyspace::Keyspace;
+use crate::log::rows::snapshot::{Row, Snapshot};
 
 /// The projections as they stood at one moment.
 pub struct View {
@@ -257,14 +258,14 @@ impl View {
         let under = |place: &[u8]| [prefix, place].concat();
         let first = from.map_or_else(|| prefix.to_vec(), |from| under(&from));
         let start = prefix.len();
-        let own = move |guard: fjall::Guard| {
-            let (key, value) = self.noting_damage(guard.into_inner())?;
+        let own = move |row: lsm_tree::Result<Row>| {
+            let (key, value) = self.noting_damage(row)?;
             Ok((
                 key.get(start..).unwrap_or_default().to_vec(),
                 value.to_vec(),
             ))
         };
-        let range = |low, high| self.snapshot.range::<Vec<u8>, _>(keyspace, (low, high));
+        let range = |low, high| self.snapshot.range(keyspace, (low, high));
         match position {
             None => Box::new(range(Bound::Included(first), key::end_of(prefix)).map(own)),
             Some(Position::After(place)) => {

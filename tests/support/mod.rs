@@ -13,6 +13,7 @@ pub(crate) mod log;
 pub(crate) mod mirror;
 pub(crate) mod operator;
 pub(crate) mod process;
+pub(crate) mod rows;
 pub(crate) mod seed;
 pub(crate) mod server;
 pub(crate) mod stopped_clock;

@@ -55,8 +55,8 @@ impl From<std::io::Error> for FoldError {
     }
 }
 
-impl From<fjall::Error> for FoldError {
-    fn from(error: fjall::Error) -> Self {
+impl From<lsm_tree::Error> for FoldError {
+    fn from(error: lsm_tree::Error) -> Self {
         Self::Store(error.into())
     }
 }
@@ -112,7 +112,7 @@ pub fn fold(
 /// Writes rows in their order.
 fn write(
     mut rows: Sorted,
-    mut write: impl FnMut(&[u8], &[u8]) -> fjall::Result<()>,
+    mut write: impl FnMut(&[u8], &[u8]) -> lsm_tree::Result<()>,
 ) -> Result<(), FoldError> {
     while let Some((key, value)) = rows.next()? {
         write(key, value)?;

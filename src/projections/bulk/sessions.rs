@@ -6,7 +6,6 @@
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use fjall::Keyspace;
 use state_machine::id::{SequenceNumber, SessionId, World};
 
 use super::packed::Packed;
@@ -15,6 +14,7 @@ use super::users::Contribution;
 use super::watch::Watch;
 use super::{FoldError, spawn};
 use crate::log::entry::Leaf;
+use crate::log::rows::keyspace::Keyspace;
 use crate::projections::derived::Derived;
 use crate::projections::key;
 use crate::projections::listing;

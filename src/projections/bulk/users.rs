@@ -1,6 +1,5 @@
 //! The third step: a record of each user, from what every session says of its users.
 
-use fjall::Keyspace;
 use state_machine::id::SessionId;
 use state_machine::time::Timestamp;
 use state_machine::user::{Outline, current_of};
@@ -8,6 +7,7 @@ use state_machine::user::{Outline, current_of};
 use super::FoldError;
 use super::sorter::{Sorted, Sorter};
 use crate::log::entry::Leaf;
+use crate::log::rows::keyspace::Keyspace;
 use crate::projections::key;
 use crate::projections::listing::rows_of_user;
 use crate::projections::record::UserRecord;

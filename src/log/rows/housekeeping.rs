@@ -1,0 +1,112 @@
+//! Housekeeping: the two threads of a database, of which one writes tables and the other merges them, so that whoever
+//! writes rows need not wait.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use lsm_tree::AbstractTree;
+use lsm_tree::compaction::Leveled;
+
+use super::super::panic_guard;
+use super::database::Shared;
+
+/// What wakes the threads, and what ends them.
+pub(super) struct Wakes {
+    flushes: Receiver<()>,
+    compactions: Receiver<()>,
+}
+
+/// Wakes a thread, unless it has been woken already.
+pub(super) fn wake(thread: &Sender<()>) {
+    let _is_first = thread.try_send(()).is_ok();
+}
+
+/// Returns what wakes the writer of tables, what wakes their merger, and the other ends of both.
+pub(super) fn wakes() -> (Sender<()>, Sender<()>, Wakes) {
+    // To be woken twice is to be woken once.
+    let (flushes, flushes_wanted) = bounded(1);
+    let (compactions, compactions_wanted) = bounded(1);
+    let wakes = Wakes {
+        flushes: flushes_wanted,
+        compactions: compactions_wanted,
+    };
+    (flushes, compactions, wakes)
+}
+
+/// The running threads.
+#[derive(Default)]
+pub(super) struct Housekeeping(Vec<JoinHandle<()>>);
+
+impl Housekeeping {
+    pub(super) fn start(&mut self, shared: &Arc<Shared>, wakes: Wakes) -> io::Result<()> {
+        self.spawn("rows-writer", shared, wakes.flushes, write_tables)?;
+        self.spawn("rows-merger", shared, wakes.compactions, merge_tables)
+    }
+
+    fn spawn(
+        &mut self,
+        name: &str,
+        shared: &Arc<Shared>,
+        wakes: Receiver<()>,
+        work: fn(&Shared),
+    ) -> io::Result<()> {
+        let shared = Arc::clone(shared);
+        let run = move || {
+            while wakes.recv().is_ok() && !shared.is_closing() {
+                work(&shared);
+            }
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
+        self.0.push(thread);
+        Ok(())
+    }
+
+    /// Waits for the threads of a database that is closing and has woken them.
+    pub(super) fn end(&mut self) {
+        for thread in self.0.drain(..) {
+            // One that panicked has nothing left to say here; its panic was printed.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Writes the full memories as one table.
+fn write_tables(shared: &Shared) {
+    let written = guarded(|| shared.write_table());
+    shared.note(written);
+    shared.want_merging();
+}
+
+/// Merges tables until they need it no more.
+fn merge_tables(shared: &Shared) {
+    let strategy = Arc::new(Leveled::default());
+    loop {
+        let before = shape(shared);
+        let compact = || {
+            let unseen_below = shared.unseen_below();
+            shared.tree.compact(strategy.clone(), unseen_below)
+        };
+        if let Err(error) = guarded(compact) {
+            return shared.note(Err(error));
+        }
+        shared.note(Ok(()));
+        if shared.is_closing() || shape(shared) == before {
+            return;
+        }
+    }
+}
+
+/// Returns how many tables there are in each level.
+fn shape(shared: &Shared) -> Vec<usize> {
+    (0..)
+        .map_while(|level| shared.tree.level_table_count(level))
+        .chain([shared.tree.l0_run_count()])
+        .collect()
+}
+
+/// The tree answers some damaged files with a panic.
+fn guarded(work: impl FnOnce() -> lsm_tree::Result<()>) -> lsm_tree::Result<()> {
+    panic_guard::catch(work).unwrap_or_else(|panic| Err(io::Error::other(panic).into()))
+}
