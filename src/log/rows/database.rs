@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 use lsm_tree::config::{
-    BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
+    BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy,
     RestartIntervalPolicy,
 };
 use lsm_tree::{
@@ -250,6 +250,10 @@ fn open_tree(
     // What the tree calls visible is not used: it would show half a batch when a table is registered meanwhile.
     let visible = SequenceNumberCounter::default();
     let filter = |policy| FilterPolicyEntry::Bloom(policy);
+    // What tells where a key is, and that it is nowhere, is read in parts of 4 KiB, but for the young tables, where it is
+    // small and stays in memory. Whole, it has megabytes in an old one: more than stays in a cache, so that each look at a
+    // key that is new would read all of it.
+    let in_parts = || PinningPolicy::new([false, true]);
     Config::new(directory, numbers.clone(), visible)
         .use_cache(Arc::new(Cache::with_capacity_bytes(cache_bytes)))
         .data_block_restart_interval_policy(RestartIntervalPolicy::new([10, 16]))
@@ -258,6 +262,8 @@ fn open_tree(
             CompressionType::None,
             CompressionType::Lz4,
         ]))
+        .index_block_partitioning_policy(in_parts())
+        .filter_block_partitioning_policy(in_parts())
         .filter_policy(FilterPolicy::new([
             filter(BloomConstructionPolicy::FalsePositiveRate(0.0001)),
             filter(BloomConstructionPolicy::BitsPerKey(10.0)),
