@@ -204,3 +204,37 @@ fn a_kill_between_any_two_steps_loses_nothing() {
     assert!(ledger.acknowledged() > 0);
     assert_served_follows_from_the_log(&data, &mut ledger);
 }
+
+#[test]
+fn a_kill_while_rows_are_written_at_the_close_loses_nothing() {
+    if !strace::is_present() {
+        return;
+    }
+    let calls = "write,writev,pwrite64,fsync,fdatasync";
+    // What a first close writes, behind what the making of the store has written, and before which call it is killed.
+    #[rustfmt::skip]
+    let steps = [
+        ("log/index/tables/1",                1), // nothing of the table is there
+        ("log/index/tables/1",                2),
+        ("log/index/v2",                      1), // the table is whole, and nothing names it
+        ("projections/generation-1/tables/1", 1),
+        ("projections/generation-1/tables/1", 2),
+        ("projections/generation-1/v2",       1),
+    ];
+
+    for ((file, number), population) in steps.into_iter().zip(populations(100)) {
+        let directory = tempdir().unwrap();
+        let data = directory.path().join("data");
+        let trace = Trace::in_directory(directory.path());
+        let fault = format!("{calls}:signal=KILL:when={number}");
+        let watched = trace.of(&serve(&data), Some(&data.join(file)), calls, Some(&fault));
+        let process = Process::of(watched).unwrap();
+        let mut ledger = Ledger::default();
+        ledger.deliver(&process, CONNECTIONS, bodies(population), |_| {});
+        process.terminate();
+        let ended = process.wait();
+
+        assert_eq!(ended.status.code(), None, "{file} was not written");
+        assert_served_follows_from_the_log(&data, &mut ledger);
+    }
+}
