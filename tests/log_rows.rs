@@ -1,5 +1,6 @@
 //! Derived rows: what is in memory and what is in tables is one, and what a kill leaves is a prefix of the batches.
 
+use std::fs;
 use std::path::Path;
 
 use avow::log::rows::database::{Database, Memory};
@@ -182,4 +183,66 @@ fn a_database_is_open_once() {
 
     drop(database);
     assert_eq!(counted(&open(directory.path())), 0);
+}
+
+/// Has every table that is written fail, until the place of the tables is given back.
+fn take_place_of_tables(directory: &Path) -> impl FnOnce() + use<> {
+    let (tables, away) = (directory.join("tables"), directory.join("away"));
+    fs::rename(&tables, &away).unwrap();
+    fs::write(&tables, "no directory").unwrap();
+    move || {
+        fs::remove_file(&tables).unwrap();
+        fs::rename(&away, &tables).unwrap();
+    }
+}
+
+/// Writes batches from this number on until one is refused, and returns its number.
+fn write_until_refused(database: &Database, from: u64) -> u64 {
+    let rows = database.keyspace(b'r');
+    let cursor = database.keyspace(b'c');
+    (from..from + 100 * BATCHES)
+        .find(|number| {
+            let mut batch = database.batch();
+            batch.insert(&rows, number.to_be_bytes(), number.to_be_bytes());
+            batch.insert(&rows, b"the same", number.to_be_bytes());
+            batch.insert(&cursor, CURSOR, (number + 1).to_be_bytes());
+            batch.commit().is_err()
+        })
+        .expect("memory is bounded")
+}
+
+#[test]
+fn a_batch_that_finds_no_room_is_not_written_and_is_once_there_is_some() {
+    let directory = tempdir().unwrap();
+    let database = open(directory.path());
+    write(&database, 0..10);
+
+    let give_back = take_place_of_tables(directory.path());
+    let refused = write_until_refused(&database, 10);
+    let again = [1, 2, 3].map(|_| write_until_refused(&database, refused));
+    give_back();
+    let seen = counted(&database);
+    write(&database, refused..refused + BATCHES);
+
+    assert_eq!((again, seen), ([refused; 3], refused));
+    drop(database);
+    assert_eq!(counted(&open(directory.path())), refused + BATCHES);
+}
+
+#[test]
+fn a_close_that_cannot_write_ends_and_leaves_the_first_batches() {
+    let directory = tempdir().unwrap();
+    let database = open(directory.path());
+    write(&database, 0..10);
+    database.make_durable().unwrap();
+
+    let give_back = take_place_of_tables(directory.path());
+    write_until_refused(&database, 10);
+    drop(database);
+    give_back();
+
+    let database = open(directory.path());
+    assert_eq!(counted(&database), 10);
+    write(&database, 10..BATCHES);
+    assert_eq!(counted(&database), BATCHES);
 }

@@ -13,6 +13,7 @@ use super::custody::{Custody, subject_of};
 use super::dedupe::{Identification, Known};
 use super::entry::{Fact, Leaf, SubjectName};
 use super::identity::Identity;
+use super::index_error::IndexError;
 use super::panic_guard;
 use super::rows::database::{Database, Memory};
 use super::rows::keyspace::Keyspace;
@@ -26,11 +27,6 @@ const ROWS_BYTES_MAX: u64 = 8 * 1024 * 1024;
 const ENTRIES: u8 = b'e';
 const SUBJECTS: u8 = b's';
 pub(super) const DAMAGED_MARK: &str = "damaged";
-
-/// Why the index cannot be used.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the index: {0}")]
-pub(super) struct IndexError(String);
 
 /// The open index.
 pub(super) struct Index {
@@ -81,12 +77,12 @@ impl Index {
         cache_bytes: u64,
     ) -> Result<(Self, Option<Covered>), IndexError> {
         if directory.join(DAMAGED_MARK).exists() {
-            return Err(IndexError(
+            return Err(IndexError::Damaged(
                 "it could not be read or written before".to_owned(),
             ));
         }
         let index = panic_guard::catch(|| Self::open_database(directory, cache_bytes))
-            .map_err(IndexError)??;
+            .map_err(IndexError::Damaged)??;
         let meta = guarded(|| index.entries.get(META_KEY))?;
         let Some(meta) = meta else {
             return Ok((index, None));
@@ -96,7 +92,7 @@ impl Index {
         let owner = Identity::parse(fields.rest());
         match entries.zip(slots_end).filter(|_| owner == Some(identity)) {
             Some((entries, slots_end)) => Ok((index, Some(Covered { entries, slots_end }))),
-            None => Err(IndexError("it belongs to another log".to_owned())),
+            None => Err(IndexError::Damaged("it belongs to another log".to_owned())),
         }
     }
 
@@ -282,11 +278,5 @@ fn meta(covered: Covered, identity: Identity) -> Vec<u8> {
 }
 
 fn guarded<T>(work: impl FnOnce() -> lsm_tree::Result<T>) -> Result<T, IndexError> {
-    Ok(panic_guard::catch(work).map_err(IndexError)??)
-}
-
-impl From<lsm_tree::Error> for IndexError {
-    fn from(error: lsm_tree::Error) -> Self {
-        Self(error.to_string())
-    }
+    Ok(panic_guard::catch(work).map_err(IndexError::Damaged)??)
 }

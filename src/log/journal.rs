@@ -141,7 +141,8 @@ impl Journal {
     }
 }
 
-fn is_no_space(error: &io::Error) -> bool {
+/// Says whether space is lacking.
+pub(super) fn is_no_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded

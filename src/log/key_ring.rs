@@ -9,7 +9,8 @@ use lru::LruCache;
 
 use super::custody::Custody;
 use super::entry::SubjectName;
-use super::index::{Index, IndexError};
+use super::index::Index;
+use super::index_error::IndexError;
 use super::keys::PayloadKeys;
 use super::subject_key::SubjectKey;
 use super::vault::{KeySlot, SlotState, Vault, VaultError};

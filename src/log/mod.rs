@@ -36,6 +36,7 @@ mod identity;
 pub mod import;
 mod index;
 mod index_building;
+mod index_error;
 pub mod inspection;
 mod journal;
 mod key_ring;

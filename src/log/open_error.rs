@@ -138,12 +138,6 @@ impl From<StoreError> for OpenError {
     }
 }
 
-impl From<super::index::IndexError> for OpenError {
-    fn from(error: super::index::IndexError) -> Self {
-        Self::Index(error.to_string())
-    }
-}
-
 /// Sequence numbers of entries, as ranges in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingEntries(pub Vec<Range<u64>>);

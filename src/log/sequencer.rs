@@ -13,7 +13,7 @@ use super::dedupe::{Identification, Known, Recent};
 use super::draft::Draft;
 use super::eraser::Job;
 use super::feeder::Group;
-use super::index::IndexError;
+use super::index_error::IndexError;
 use super::journal::{Journal, JournalError};
 use super::prepare::{Delivered, Prepared};
 use super::shared::Shared;

@@ -61,7 +61,8 @@ pub fn catch_up<Entries: Iterator<Item = Result<Arc<LogEntry>, ReadError>>>(
         let mut batch = projections.database.batch();
         let users = round.write(projections, &mut batch)?;
         projections.move_cursor(&mut batch, cursor);
-        batch.commit()?;
+        let committed = batch.commit();
+        committed.map_err(|error| projections.note_damage(error.into()))?;
         for (world, tag) in &users {
             touched(world, *tag);
         }

@@ -1,6 +1,7 @@
 //! One store of projections: a database of rows, untrusted and disposable.
 //!
-//! Written in one batch with the cursor: what a kill or a power cut takes is folded again from the log. Start-up keeps it only if this version folded it, from this very log; otherwise it starts afresh.
+//! Written in one batch with the cursor: what a kill or a power cut takes is folded again from the log. Start-up keeps it
+//! only if this version folded it, from this very log; otherwise it starts afresh.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -237,7 +238,9 @@ impl Projections {
         if may_pass {
             return error;
         }
-        match self.meta.insert(DAMAGED, []) {
+        let noted = self.meta.insert(DAMAGED, []);
+        // Else a kill would take the note, and the next start would go on with what is damaged.
+        match noted.and_then(|()| self.database.make_durable()) {
             Ok(()) => error,
             Err(unnoted) => unnoted.into(),
         }

@@ -1,4 +1,4 @@
-//! A batch: rows that are written together, and seen together.
+//! A batch: rows that are written together, and that a snapshot sees together.
 
 use std::sync::Arc;
 
@@ -33,22 +33,20 @@ impl Batch {
     }
 
     /// Shows all of it to whoever reads from here on. Waits if the tables are too far behind, and fails if they cannot
-    /// be written.
+    /// be written: nothing of it is written then.
     pub fn commit(self) -> lsm_tree::Result<()> {
         let Self { shared, rows } = self;
         let _writing = shared.lock_writing();
+        // Before anything is seen, so that whoever is told of a failure can do the same again.
+        shared.make_room()?;
         let number = shared.numbers.next();
-        let mut memory_bytes = 0;
         for (key, value) in rows {
-            (_, memory_bytes) = match value {
+            match value {
                 Some(value) => shared.tree.insert(key, value, number),
                 None => shared.tree.remove(key, number),
             };
         }
         shared.publish(number);
-        if memory_bytes > shared.memory_bytes_max {
-            shared.make_room()?;
-        }
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crossbeam_channel::Sender;
 use lsm_tree::config::{
@@ -35,7 +35,7 @@ pub struct Memory {
     pub rows_bytes_max: u64,
 }
 
-/// An open database. One thread writes at a time; readers never wait.
+/// An open database. One thread writes at a time; readers wait for the moment alone in which a table is named.
 pub struct Database {
     shared: Arc<Shared>,
     // Ended by the drop of the database, which comes before that of the fields.
@@ -62,6 +62,8 @@ pub(super) struct Shared {
     is_disposable: AtomicBool,
     flushes: Sender<()>,
     compactions: Sender<()>,
+    /// What a thread said that ended with a bug: from then on nothing can be relied on to be written.
+    bug: OnceLock<String>,
 }
 
 impl Database {
@@ -87,6 +89,7 @@ impl Database {
             is_disposable: AtomicBool::new(false),
             flushes,
             compactions,
+            bug: OnceLock::new(),
         });
         if shared.tree.l0_run_count() > 0 {
             shared.want_merging();
@@ -134,11 +137,13 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         self.shared.close();
-        self.housekeeping.end();
-        if !self.shared.is_disposable.load(Ordering::Relaxed) {
-            // If it cannot be written, the next start has it again from the log.
-            drop(self.make_durable());
+        // Before the threads are waited for: a merge may take its time, and who waits for us may lose patience.
+        if !self.shared.is_disposable.load(Ordering::Relaxed)
+            && let Err(error) = housekeeping::guarded(&self.shared, || self.make_durable())
+        {
+            tracing::warn!(%error, "the latest rows were not written; the next start has them from the log");
         }
+        self.housekeeping.end();
     }
 }
 
@@ -174,21 +179,38 @@ impl Shared {
         housekeeping::wake(&self.compactions);
     }
 
-    /// Tells whoever waits for room how a table came out.
+    /// Tells whoever waits for room that a thread has done its work, or why not.
     pub(super) fn note(&self, outcome: lsm_tree::Result<()>) {
-        *self.lock_failure() = outcome.err();
+        // Locked for a success too: who has found no room and does not wait yet would not be told. It hides no failure.
+        let mut slot = self.lock_failure();
+        *slot = outcome.err().or_else(|| slot.take());
         self.written.notify_all();
     }
 
-    /// Has the rows in memory be written, and waits only if others still are. Only whoever holds the lock calls it.
+    /// Remembers a bug for good, and returns it as an error.
+    pub(super) fn note_bug(&self, said: String) -> lsm_tree::Error {
+        std::io::Error::other(self.bug.get_or_init(|| said).clone()).into()
+    }
+
+    /// Has the rows in memory be written if they are many, and waits only if others still are. Only whoever holds the lock
+    /// calls it.
     pub(super) fn make_room(&self) -> lsm_tree::Result<()> {
+        if let Some(bug) = self.bug.get() {
+            return Err(std::io::Error::other(bug.clone()).into());
+        }
         let mut failure = self.lock_failure();
+        if self.tree.active_memtable().size() > self.memory_bytes_max {
+            self.tree.rotate_memtable();
+            housekeeping::wake(&self.flushes);
+        }
+        if self.has_room() {
+            return Ok(());
+        }
+        // What failed before is tried again.
         *failure = None;
-        self.tree.rotate_memtable();
         housekeeping::wake(&self.flushes);
-        while self.tree.sealed_memtable_count() > FULL_MEMORIES_MAX
-            || self.tree.l0_run_count() > UNMERGED_TABLES_MAX
-        {
+        housekeeping::wake(&self.compactions);
+        while !self.has_room() {
             if let Some(failure) = failure.take() {
                 return Err(failure);
             }
@@ -198,6 +220,11 @@ impl Shared {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.tree.sealed_memtable_count() <= FULL_MEMORIES_MAX
+            && self.tree.l0_run_count() <= UNMERGED_TABLES_MAX
     }
 
     /// Writes the full memories as one table.

@@ -74,7 +74,10 @@ impl Housekeeping {
 
 /// Writes the full memories as one table.
 fn write_tables(shared: &Shared) {
-    let written = guarded(|| shared.write_table());
+    let written = guarded(shared, || shared.write_table());
+    if let Err(error) = &written {
+        tracing::error!(%error, "a table of derived rows could not be written; it is tried again");
+    }
     shared.note(written);
     shared.want_merging();
 }
@@ -88,11 +91,13 @@ fn merge_tables(shared: &Shared) {
             let unseen_below = shared.unseen_below();
             shared.tree.compact(strategy.clone(), unseen_below)
         };
-        if let Err(error) = guarded(compact) {
-            return shared.note(Err(error));
+        let merged = guarded(shared, compact);
+        if let Err(error) = &merged {
+            tracing::error!(%error, "tables of derived rows could not be merged; it is tried again");
         }
-        shared.note(Ok(()));
-        if shared.is_closing() || shape(shared) == before {
+        let has_failed = merged.is_err();
+        shared.note(merged);
+        if has_failed || shared.is_closing() || shape(shared) == before {
             return;
         }
     }
@@ -106,7 +111,10 @@ fn shape(shared: &Shared) -> Vec<usize> {
         .collect()
 }
 
-/// The tree answers some damaged files with a panic.
-fn guarded(work: impl FnOnce() -> lsm_tree::Result<()>) -> lsm_tree::Result<()> {
-    panic_guard::catch(work).unwrap_or_else(|panic| Err(io::Error::other(panic).into()))
+/// The tree answers some damaged files with a panic, behind which it may be in no state to go on.
+pub(super) fn guarded(
+    shared: &Shared,
+    work: impl FnOnce() -> lsm_tree::Result<()>,
+) -> lsm_tree::Result<()> {
+    panic_guard::catch(work).unwrap_or_else(|panic| Err(shared.note_bug(panic)))
 }
