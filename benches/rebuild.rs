@@ -9,7 +9,7 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use avow::log::Log;
@@ -28,33 +28,11 @@ const WINDOW_BYTES: usize = 256 * 1024;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    let mut arguments = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench");
-    let (mut lengths, mut keep) = (Vec::new(), None);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--keep" => keep = arguments.next().map(PathBuf::from),
-            length => lengths.push(length.parse().expect("a length is a number")),
-        }
-    }
-    if lengths.is_empty() {
-        lengths = LENGTHS.to_vec();
-    }
     println!(
         "{:>9} {:>9} {:>10} {:>8} {:>8} {:>12} {:>9}",
         "entries", "seconds", "events/s", "us CPU", "peak MB", "read+crc/s", "of that"
     );
-    for length in lengths {
-        let made = tempfile::tempdir().unwrap();
-        let directory = keep.as_ref().map_or_else(
-            || made.path().to_owned(),
-            |keep| keep.join(length.to_string()),
-        );
-        fs::create_dir_all(&directory).unwrap();
-        made_log::make(&directory, length);
-        measure(&directory);
-    }
+    made_log::each(&LENGTHS, measure);
 }
 
 fn measure(directory: &Path) {

@@ -1,6 +1,7 @@
 //! A log as long as is asked for, made through its own front door: real bodies, sealed, appended in large groups.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -32,6 +33,34 @@ pub(crate) fn open(directory: &Path) -> Log {
     options.group_entries_max = 8_192;
     let key = MasterKey::parse(MASTER_KEY).unwrap();
     Log::open(&directory.join("log"), &key, options).unwrap().0
+}
+
+/// Measures a log of each of these lengths, or of those that are the arguments. With `--keep DIR` the logs stay there, and
+/// are found again.
+pub(crate) fn each(lengths: &[u64], measure: impl Fn(&Path)) {
+    let mut arguments = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench");
+    let (mut asked, mut keep) = (Vec::new(), None);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--keep" => keep = arguments.next().map(PathBuf::from),
+            length => asked.push(length.parse().expect("a length is a number")),
+        }
+    }
+    if asked.is_empty() {
+        asked = lengths.to_vec();
+    }
+    for length in asked {
+        let made = tempfile::tempdir().unwrap();
+        let directory = keep.as_ref().map_or_else(
+            || made.path().to_owned(),
+            |keep| keep.join(length.to_string()),
+        );
+        fs::create_dir_all(&directory).unwrap();
+        make(&directory, length);
+        measure(&directory);
+    }
 }
 
 /// Makes a log of at least so many entries, or lets one grow to so many, and leaves it closed. Returns the crowds whose
