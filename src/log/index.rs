@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use state_machine::id::SequenceNumber;
@@ -17,6 +18,7 @@ use super::index_error::IndexError;
 use super::panic_guard;
 use super::rows::database::{Database, Memory};
 use super::rows::keyspace::Keyspace;
+use super::rows::snapshot::{Rows, Snapshot};
 use super::subject_row as row;
 use super::vault::KeySlot;
 
@@ -106,15 +108,16 @@ impl Index {
         Ok(covered)
     }
 
-    /// Reads what a start needs of it, so that a damage there is met before anything relies on it.
-    pub(super) fn answers_a_start(&self) -> bool {
+    /// Reads what a start needs of it, so that a damage there is met before anything relies on it. Erasures below
+    /// `erased_through` are done with.
+    pub(super) fn answers_a_start(&self, erased_through: u64) -> bool {
         let custodies = || {
             let unfinished = self.unfinished_erasures()?;
             unfinished
                 .into_iter()
                 .try_for_each(|slot| self.custody(slot).map(drop))
         };
-        custodies().is_ok() && self.finished_erasures(0).is_ok()
+        custodies().is_ok() && self.finished_erasures(erased_through).is_ok()
     }
 
     /// Deletes all of it. It is derived, so nothing is lost.
@@ -182,13 +185,16 @@ impl Index {
         Ok(slots.into_iter().map(KeySlot).collect())
     }
 
-    /// Returns the entries from `sequence` on which say that an erasure is done.
+    /// Returns the entries from `sequence` on which say that an erasure is done. Those before are not read: there are more
+    /// and more of them.
     pub(super) fn finished_erasures(&self, sequence: u64) -> Result<Vec<u64>, IndexError> {
-        let finished = self.numbers(row::FINISHED)?;
-        Ok(finished
-            .into_iter()
-            .skip_while(|done| *done < sequence)
-            .collect())
+        self.numbers_of(|rows| {
+            let range = [sequence, u64::MAX]
+                .map(SequenceNumber)
+                .map(row::finished)
+                .map(Bound::Included);
+            rows.range(&self.subjects, range.into())
+        })
     }
 
     fn subject_row(&self, key: &[u8]) -> Result<Option<lsm_tree::Slice>, IndexError> {
@@ -197,9 +203,14 @@ impl Index {
 
     /// Returns the numbers that end the keys of this prefix, in order.
     fn numbers(&self, prefix: &[u8]) -> Result<Vec<u64>, IndexError> {
+        self.numbers_of(|rows| rows.prefix(&self.subjects, prefix))
+    }
+
+    /// Returns the numbers that end the keys of these rows, in order.
+    fn numbers_of(&self, rows: impl Fn(&Snapshot) -> Rows) -> Result<Vec<u64>, IndexError> {
         let read = || {
-            let rows = self.database.snapshot().prefix(&self.subjects, prefix);
-            rows.map(|row| Ok(row::last_number(&row?.0)))
+            rows(&self.database.snapshot())
+                .map(|row| Ok(row::last_number(&row?.0)))
                 .collect::<lsm_tree::Result<Vec<_>>>()
         };
         let numbers = guarded(read).inspect_err(|_| self.mark_damaged())?;

@@ -23,7 +23,7 @@ pub(super) struct UpToDate {
     pub(super) is_rebuilt: bool,
 }
 
-/// Opens the index and brings it up to `size`. Builds it anew if it is missing, damaged, or claims more than
+/// Opens the index and brings it up to `size`; erasures below `erased_through` are done with. Builds it anew if it is missing, damaged, or claims more than
 /// there is.
 pub(super) fn bring_up(
     directory: &Path,
@@ -31,12 +31,15 @@ pub(super) fn bring_up(
     cache_bytes: u64,
     store: &Store,
     size: u64,
+    erased_through: u64,
 ) -> Result<UpToDate, OpenError> {
     let was_there = size > 0 || directory.exists();
     let opened = Index::open(directory, identity, cache_bytes);
     let usable = opened.ok().and_then(|(index, covered)| {
         let covered = covered.filter(|covered| covered.entries <= size)?;
-        index.answers_a_start().then_some((index, covered))
+        index
+            .answers_a_start(erased_through)
+            .then_some((index, covered))
     });
     let brought_up = usable.map(|(index, covered)| {
         let covered = index_entries(&index, identity, store, covered, size)?;

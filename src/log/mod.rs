@@ -138,7 +138,8 @@ impl Log {
         let vault = open_vault(&paths, master_key, &options)?;
         let log_keys = LogKeys::derive(&vault.log_secret()?);
         let identity = identity::establish(&paths, vault.log(), &log_keys, &mut repairs)?;
-        let recovered = recovery::recover(&paths, identity, &options, repairs)?;
+        let recovered =
+            recovery::recover(&paths, identity, &options, repairs, vault.erased_through())?;
         let Recovered {
             survey,
             store,

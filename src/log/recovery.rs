@@ -39,6 +39,7 @@ pub(super) fn recover(
     identity: Identity,
     options: &Options,
     repairs: Repairs,
+    erased_through: u64,
 ) -> Result<Recovered, OpenError> {
     let is_used = store_file::path(&paths.store).exists() || !segments(&paths.journal)?.is_empty();
     let (mut head_file, head) = HeadFile::open(&paths.head)?;
@@ -64,6 +65,7 @@ pub(super) fn recover(
         options.index_cache_bytes,
         &store,
         survey.end.next,
+        erased_through,
     )?;
     recovery
         .repairs
