@@ -21,12 +21,13 @@ pub(super) enum IndexError {
 
 impl From<lsm_tree::Error> for IndexError {
     fn from(error: lsm_tree::Error) -> Self {
-        if let lsm_tree::Error::Io(cause) = &error
-            && is_lack(cause)
-        {
-            return Self::NoRoom(Arc::new(io::Error::new(cause.kind(), error)));
+        let lsm_tree::Error::Io(cause) = error else {
+            return Self::Damaged(error.to_string());
+        };
+        if is_lack(&cause) {
+            return Self::NoRoom(Arc::new(cause));
         }
-        Self::Damaged(error.to_string())
+        Self::Damaged(cause.to_string())
     }
 }
 

@@ -52,9 +52,8 @@ pub(super) fn recover(
         head: head.unwrap_or(Head::EMPTY),
         repairs,
     };
-    recovery
-        .repairs
-        .extend((!head_is_known).then_some(Repair::HeadRewritten));
+    let rewritten = (!head_is_known).then_some(Repair::HeadRewritten);
+    recovery.repairs.extend(rewritten);
     let (survey, store) = recovery.agree()?;
     if paths.store_copy.exists() {
         fs::rename(&paths.store_copy, paths.store_set_aside())?;
@@ -67,9 +66,8 @@ pub(super) fn recover(
         survey.end.next,
         erased_through,
     )?;
-    recovery
-        .repairs
-        .extend(index.is_rebuilt.then_some(Repair::IndexRebuilt));
+    let rebuilt = index.is_rebuilt.then_some(Repair::IndexRebuilt);
+    recovery.repairs.extend(rebuilt);
     let store_file_bytes = store.make_durable()?;
     let size = survey.end.next;
     head_file.write(&Head {
