@@ -47,8 +47,10 @@ pub(crate) fn guarded(settings: &[&str]) -> Guarded {
         ["read", "audit", "operate"].map(|scope| create(data.path(), scope, &[]));
     let mut command = serve(data.path());
     command.args(settings.iter().map(|setting| format!("--set={setting}")));
+    let server = Process::of(command).unwrap();
+    server.wait_until_caught_up();
     Guarded {
-        server: Process::of(command).unwrap(),
+        server,
         data,
         read,
         audit,

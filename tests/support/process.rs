@@ -51,9 +51,11 @@ pub(crate) fn serve(directory: &Path) -> Command {
 }
 
 impl Process {
-    /// Starts a server that has to come up.
+    /// Starts a server that has to come up, and waits until it has caught up with its log.
     pub(crate) fn start(directory: &Path) -> Self {
-        Self::of(serve(directory)).expect("the server serves")
+        let process = Self::of(serve(directory)).expect("the server serves");
+        process.wait_until_caught_up();
+        process
     }
 
     /// Starts a server and waits until it serves, or has ended before.
@@ -223,14 +225,20 @@ impl Process {
         request.json(body).send()
     }
 
-    /// Waits until the log is projected, and returns how many entries it has.
-    pub(crate) fn entries(&self) -> u64 {
-        let ready = loop {
+    /// Waits until what was in the log when it started is projected, and returns how ready it is. A server serves before
+    /// that, and refuses reads.
+    pub(crate) fn wait_until_caught_up(&self) -> Value {
+        loop {
             let ready: Value = self.get("/readyz").json().unwrap();
             if ready["projected"].is_u64() {
-                break ready;
+                return ready;
             }
-        };
+        }
+    }
+
+    /// Waits until the log is projected, and returns how many entries it has.
+    pub(crate) fn entries(&self) -> u64 {
+        let ready = self.wait_until_caught_up();
         let entries = ready["entries"].as_u64().unwrap();
         if let Some(last) = entries.checked_sub(1) {
             self.read(&format!("/v1/anomalies?limit=1&min_sequence={last}"));
