@@ -338,6 +338,51 @@ fn every_rebuild_is_on_record_with_its_token_also_of_a_part_and_a_dry_run() {
 }
 
 #[test]
+fn without_tokens_each_export_and_each_rebuild_is_on_record_and_no_read_is() {
+    let directory = tempdir().unwrap();
+    let server = Process::start(directory.path());
+    deliver(&server);
+    let elsewhere = tempdir().unwrap();
+    let key = key_file(elsewhere.path());
+
+    for path in [
+        "/v1/users?livemode=false",
+        "/v1/sessions/vs_1?livemode=false",
+        "/v1/log/payloads/000.p/1",
+    ] {
+        get(&server, "none", path);
+    }
+    for name in ["first", "second"] {
+        let out = elsewhere.path().join(name);
+        let arguments = ["export", "--server", server.url(), "--out"];
+        let output = avow(&[&arguments[..], &[out.to_str().unwrap()]].concat());
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+    }
+    for wanted in [json!({}), json!({}), json!({ "dry_run": true })] {
+        rebuild(&server, "none", &wanted);
+    }
+    server.stop();
+
+    let rows = record(directory.path(), &["--master-key-file", &key]);
+    assert_eq!(
+        summary(&rows),
+        [
+            json!(["anonymous", "export", null, null, null]),
+            json!(["anonymous", "export", null, null, null]),
+            json!(["anonymous", "rebuild", null, null, null]),
+            json!(["anonymous", "rebuild", null, null, null]),
+            json!(["anonymous", "rebuild_dry_run", null, null, null]),
+        ]
+    );
+    assert!(rows.iter().all(|row| row["token"].is_null()), "{rows:?}");
+    assert_eq!(
+        json!([rows[0]["actor"], rows[0]["reason"]]),
+        json!(["whoever reaches the server", "POST /v1/log/exports"])
+    );
+}
+
+#[test]
 fn a_rebuild_that_cannot_be_put_on_record_does_not_begin() {
     let directory = tempdir().unwrap();
     let operate = create(directory.path(), "operate", &[]);

@@ -229,7 +229,7 @@ fn block() -> OverrideFact {
 fn read() -> AccessFact {
     AccessFact {
         by: Accessor::Token(TokenId::parse("tok_0123456789abcdef").unwrap()),
-        access: Access::Explanation,
+        access: Access::Users,
         on: Accessed::User(full_fact().world, UserTag([0xaa; 16])),
     }
 }

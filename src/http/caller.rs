@@ -18,28 +18,32 @@ pub(super) fn token(request: &HttpRequest) -> Option<String> {
     }
 }
 
-/// Returns who asks, and how they are called; of somebody who had to show no token there is nothing to tell.
-fn accessor(request: &HttpRequest) -> Option<(Accessor, String)> {
+/// Returns who asks, and how they are called.
+fn accessor(request: &HttpRequest) -> (Accessor, String) {
     match request.extensions().get::<Caller>() {
         Some(Caller::Token(record)) => {
             let name = record.name.as_str().to_owned();
-            Some((Accessor::Token(record.id.clone()), name))
+            (Accessor::Token(record.id.clone()), name)
         }
-        Some(Caller::Anonymous) | None => None,
+        Some(Caller::Anonymous) | None => {
+            (Accessor::Anonymous, "whoever reaches the server".to_owned())
+        }
     }
 }
 
 impl Shared {
-    /// Records that whoever asks reads personal data, and waits until that is durable: before, nothing may be told.
+    /// Records that whoever asks reads personal data, and waits until that is durable: before, nothing may be told. Of
+    /// somebody who had to show no token it would say nothing, and each minute of reading would grow the log.
     pub(super) async fn record_read(
         &self,
         request: &HttpRequest,
         access: Access,
         on: Accessed,
     ) -> Result<(), Error> {
-        let Some((access, words)) = told(request, access, on) else {
+        let (access, words) = told(request, access, on);
+        if access.by == Accessor::Anonymous {
             return Ok(());
-        };
+        }
         let (sender, recorded) = oneshot::channel();
         let now = (self.options.clock)();
         self.service()?.record_read(access, &words, now, |outcome| {
@@ -49,16 +53,14 @@ impl Shared {
         settled(recorded).await
     }
 
-    /// Records something else that whoever asks does, each time, and waits until that is durable.
+    /// Records something else that whoever asks does, each time and with or without a token, and waits until that is durable.
     pub(super) async fn record_access(
         &self,
         request: &HttpRequest,
         access: Access,
         on: Accessed,
     ) -> Result<(), Error> {
-        let Some((access, words)) = told(request, access, on) else {
-            return Ok(());
-        };
+        let (access, words) = told(request, access, on);
         let (sender, recorded) = oneshot::channel();
         self.service()?.record_access(access, &words, |outcome| {
             // A client that has gone is told nothing.
@@ -82,13 +84,13 @@ impl From<NotRecorded> for Error {
 }
 
 /// Returns the record of an access. The path is told as it is routed: it and the query may hold a user's name.
-fn told(request: &HttpRequest, access: Access, on: Accessed) -> Option<(AccessFact, Words)> {
-    let (by, actor) = accessor(request)?;
+fn told(request: &HttpRequest, access: Access, on: Accessed) -> (AccessFact, Words) {
+    let (by, actor) = accessor(request);
     let path = request.match_pattern().unwrap_or_default();
     let words = Words {
         actor,
         reason: format!("{} {path}", request.method()),
         token: None,
     };
-    Some((AccessFact { by, access, on }, words))
+    (AccessFact { by, access, on }, words)
 }

@@ -50,8 +50,6 @@ impl Accessor {
 pub enum Access {
     /// The log is exported.
     Export,
-    /// The log is backed up.
-    Backup,
     /// Projections are folded anew.
     Rebuild,
     /// They are, and only compared.
@@ -62,8 +60,6 @@ pub enum Access {
     Users,
     /// Sessions are told with the names of their users.
     Sessions,
-    /// It is explained how a user or a session came to stand so.
-    Explanation,
     /// What operators said is read.
     Words,
     /// Sealed payloads are handed out.
@@ -72,15 +68,13 @@ pub enum Access {
 
 impl Access {
     /// Every access.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 8] = [
         Self::Export,
-        Self::Backup,
         Self::Rebuild,
         Self::RebuildDryRun,
         Self::Tokens,
         Self::Users,
         Self::Sessions,
-        Self::Explanation,
         Self::Words,
         Self::Payloads,
     ];
@@ -89,13 +83,11 @@ impl Access {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Export => "export",
-            Self::Backup => "backup",
             Self::Rebuild => "rebuild",
             Self::RebuildDryRun => "rebuild_dry_run",
             Self::Tokens => "tokens",
             Self::Users => "read_users",
             Self::Sessions => "read_sessions",
-            Self::Explanation => "read_explanation",
             Self::Words => "read_words",
             Self::Payloads => "read_payloads",
         }

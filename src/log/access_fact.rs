@@ -107,17 +107,15 @@ fn world(fields: &mut Fields<'_>) -> Option<World> {
     Some(World { livemode, account })
 }
 
-/// Returns the number that stands for an access in a leaf; never reused for another.
+/// Returns the number that stands for an access in a leaf; never reused for another. 2 and 8 stand for none.
 fn code(access: Access) -> u8 {
     match access {
         Access::Export => 1,
-        Access::Backup => 2,
         Access::Rebuild => 3,
         Access::RebuildDryRun => 4,
         Access::Tokens => 5,
         Access::Users => 6,
         Access::Sessions => 7,
-        Access::Explanation => 8,
         Access::Words => 9,
         Access::Payloads => 10,
     }
