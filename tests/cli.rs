@@ -417,16 +417,24 @@ fn simulate_signs_with_the_first_of_several_secrets_and_says_what_is_wrong_with_
     let (to, server) = server_that_answers(&["200 OK", "200 OK"]);
     let simulate = format!("simulate --to {to} --scenario cancel --connections 1");
     let rows = [
-        ("", "avow: there is no webhook secret in the list\n"),
         (
-            "whsec_a b",
-            "avow: webhook secret 1 of the list cannot be used: it holds whitespace\n",
+            "",
+            "avow: the webhook secrets cannot be used; copy each from the endpoint's page in Stripe's Dashboard: \
+             there is no webhook secret in the list\n",
+        ),
+        (
+            "whsec_0123456789 b",
+            "avow: the webhook secrets cannot be used; copy each from the endpoint's page in Stripe's Dashboard: \
+             webhook secret 1 of the list cannot be used: it holds whitespace\n",
         ),
     ];
 
     let listed = avow(
         &simulate,
-        &[("AVOW_WEBHOOK_SECRETS", ",whsec_first\nwhsec_second")],
+        &[(
+            "AVOW_WEBHOOK_SECRETS",
+            ",whsec_the_first_one\nwhsec_the_second_one",
+        )],
     );
 
     assert_eq!(listed.status.code(), Some(0), "{}", stderr(&listed));
@@ -436,6 +444,47 @@ fn simulate_signs_with_the_first_of_several_secrets_and_says_what_is_wrong_with_
         assert_eq!(
             (output.status.code(), stderr(&output).as_str()),
             (Some(2), sentence)
+        );
+    }
+}
+
+#[test]
+fn simulate_signs_with_the_secret_that_serve_would_take() {
+    let server = Server::start();
+    let directory = TempDir::new().unwrap();
+    let name = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (secrets, settings) = (name("secrets"), name("avow.toml"));
+    fs::write(&secrets, SECRET).unwrap();
+    fs::write(
+        &settings,
+        format!("[webhook]\nsecrets_file = {secrets:?}\n"),
+    )
+    .unwrap();
+    let named = ("AVOW_WEBHOOK_SECRETS_FILE", secrets.as_str());
+    let other = ("AVOW_WEBHOOK_SECRETS", "whsec_not_the_right_one");
+    let config = format!("--config {settings}");
+    let set = format!("--set webhook.secrets_file={secrets}");
+    #[rustfmt::skip]
+    let rows = [
+        ("",                                &[named][..],       Some(0)),
+        (config.as_str(),                   &[],                Some(0)),
+        (set.as_str(),                      &[],                Some(0)),
+        ("",                                &[other],           Some(1)), // the server has another
+        ("--secret whsec_not_the_right_one", &[named],           Some(1)), // the flag stands above
+        ("",                                &[named, other],    Some(2)), // which of them?
+        ("",                                &[],                Some(2)),
+    ];
+
+    for (flags, environment, code) in rows {
+        let output = avow(
+            &format!("simulate --to {} --scenario cancel {flags}", server.url),
+            environment,
+        );
+        let told = stderr(&output);
+        assert_eq!(
+            output.status.code(),
+            code,
+            "{flags} {environment:?}: {told}"
         );
     }
 }

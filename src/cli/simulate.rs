@@ -21,21 +21,27 @@ use super::simulation::report::{Report, Summary};
 use super::simulation::scenario::Scenario;
 use super::simulation::scenarios::SCENARIOS;
 use super::simulation::sender::Sender;
+use super::sources::SourceArguments;
 use super::{Verdict, output};
+use crate::config::settings::Settings;
+use crate::config::sources::Sources;
 use crate::stripe::secret::Secrets;
-use crate::{config, system};
+use crate::system;
 
 /// Send signed events of whole scenarios to a server, as Stripe would
 ///
 /// Every event is in test mode (`livemode` is false) and holds no personal data. Prints how the deliveries were
 /// answered, and how fast. Exits with 1 if an answer, or with `--check` an end, is not the one that its scenario
-/// expects, and with 2 if the server does not answer.
+/// expects, and with 2 if the server does not answer. Signs as the configuration of `avow serve` has it, unless
+/// `--secret` names another secret.
 #[derive(Debug, Args)]
+#[command(mut_arg("listen", |listen| listen.hide(true)))]
+#[command(mut_arg("data_dir", |data_dir| data_dir.hide(true)))]
 pub(super) struct Arguments {
     /// Send to this server; a URL without a path gets `/webhooks/stripe`
     #[arg(long, value_name = "URL")]
     to: String,
-    /// Sign with this webhook secret of the server [or set `AVOW_WEBHOOK_SECRETS`, which other users of this machine cannot read]
+    /// Sign with this webhook secret, which other users of this machine can read here [default: the first that the configuration names]
     #[arg(long)]
     secret: Option<String>,
     /// Tell this scenario
@@ -67,6 +73,8 @@ pub(super) struct Arguments {
     check: bool,
     #[command(flatten)]
     access: ServerAccess,
+    #[command(flatten)]
+    sources: SourceArguments,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -100,11 +108,10 @@ impl Arguments {
     }
 
     fn sender(&self) -> anyhow::Result<Sender> {
-        let from_environment = || config::environment("AVOW_WEBHOOK_SECRETS");
-        let secrets = self.secret.clone().or_else(from_environment);
-        let secrets =
-            secrets.context("no webhook secret; give `--secret` or AVOW_WEBHOOK_SECRETS")?;
-        let secrets = Secrets::parse(&secrets)?;
+        let secrets = match &self.secret {
+            Some(secret) => Secrets::parse(secret)?,
+            None => self.sources.with(configured)?,
+        };
         let first = secrets.iter().next().context("no webhook secret")?;
         Sender::new(&self.to, first.clone(), &self.access.read(&self.to)?)
     }
@@ -114,6 +121,11 @@ impl Arguments {
         let plan = plan.with_duplicates(self.duplicates);
         if self.shuffle { plan.shuffled() } else { plan }
     }
+}
+
+/// Returns the webhook secrets that `avow serve` would take.
+fn configured(sources: &Sources<'_>) -> anyhow::Result<Secrets> {
+    Ok(Settings::load(sources)?.webhook_secrets(sources)?)
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
