@@ -3,12 +3,16 @@
 use std::fs;
 use std::sync::mpsc;
 
-use avow::log::{WantedOverride, Words};
+use avow::http::overrides::fresh_id;
+use avow::log::{IdempotencyKey, WantedOverride, Words};
+use avow::service::Service;
 use avow::service::asked::Asked;
+use avow::service::overrides::{MadeOverride, OverrideError};
 use avow::stripe::user_reference::UserReference;
 use serde_json::{Value, json};
-use state_machine::id::{OverrideId, World};
+use state_machine::id::World;
 use state_machine::overrides::Action;
+use state_machine::time::Timestamp;
 use tempfile::{TempDir, tempdir};
 
 use crate::support::delivery::{Delivery, event, with_error, with_report};
@@ -471,24 +475,8 @@ fn an_override_ends_by_itself() {
     let user = service.user_tag(&UserReference::new("ann").unwrap());
     let (start, world) = (avow::system::now_seconds(), world());
     let expires = start.plus_seconds(60);
-    let block = WantedOverride {
-        id: OverrideId::parse("ovr_1").unwrap(),
-        world: world.clone(),
-        user,
-        action: Action::Block,
-        expires: Some(expires),
-        idempotency_key: None,
-    };
-    let words = Words {
-        actor: "ada".to_owned(),
-        reason: "a test".to_owned(),
-        token: None,
-    };
-    let (sender, made) = mpsc::channel();
-    service.make_override(&block, &words, start, move |made| {
-        sender.send(made).unwrap();
-    });
-    made.recv().unwrap().unwrap();
+    let block = block_until(&service, expires, None);
+    begin(&service, &block, start).recv().unwrap().unwrap();
 
     let outcome = |now| {
         let user = service
@@ -500,6 +488,76 @@ fn an_override_ends_by_itself() {
 
     assert_eq!(outcome(expires.plus_seconds(-1)), "blocked");
     assert_eq!(outcome(expires), "allowed");
+}
+
+#[test]
+fn a_request_that_comes_again_when_its_override_has_ended_gets_the_first_answer_however_soon() {
+    let directory = tempdir().unwrap();
+    let service = open_service(directory.path());
+    let start = avow::system::now_seconds();
+    let expires = start.plus_seconds(60);
+    let keyed = |key| block_until(&service, expires, Some(key));
+    let other = WantedOverride {
+        action: Action::Unblock,
+        ..keyed("key 1")
+    };
+
+    // None of them waits for the one before, so that the index knows of none.
+    let [first, again, anew, differently, without_key] = [
+        (keyed("key 1"), start),
+        (keyed("key 1"), expires),
+        (keyed("key 2"), expires),
+        (other, expires),
+        (block_until(&service, expires, None), expires),
+    ]
+    .map(|(wanted, now)| begin(&service, &wanted, now))
+    .map(|answer| answer.recv().unwrap());
+
+    let first = first.unwrap();
+    let repeated = MadeOverride {
+        is_repeated: true,
+        ..first
+    };
+    assert_eq!(again.unwrap(), repeated);
+    let refused = |answer: Result<_, OverrideError>| answer.unwrap_err().to_string();
+    assert_eq!(refused(anew), "`expires` must lie in the future");
+    assert_eq!(refused(without_key), "`expires` must lie in the future");
+    assert_eq!(
+        refused(differently),
+        "the idempotency key came with another request, which entry 0 holds"
+    );
+    let known = begin(&service, &keyed("key 1"), expires).recv().unwrap();
+    assert_eq!(known.unwrap(), repeated);
+}
+
+/// Returns a wish to block a user until a time.
+fn block_until(service: &Service, expires: Timestamp, key: Option<&str>) -> WantedOverride {
+    WantedOverride {
+        id: fresh_id().unwrap(),
+        world: world(),
+        user: service.user_tag(&UserReference::new("ann").unwrap()),
+        action: Action::Block,
+        expires: Some(expires),
+        idempotency_key: key.and_then(IdempotencyKey::new),
+    }
+}
+
+/// Asks for an override, and returns by what the answer comes.
+fn begin(
+    service: &Service,
+    wanted: &WantedOverride,
+    now: Timestamp,
+) -> mpsc::Receiver<Result<MadeOverride, OverrideError>> {
+    let words = Words {
+        actor: "ada".to_owned(),
+        reason: "a test".to_owned(),
+        token: None,
+    };
+    let (sender, made) = mpsc::channel();
+    service.make_override(wanted, &words, now, move |made| {
+        sender.send(made).unwrap();
+    });
+    made
 }
 
 fn world() -> World {

@@ -48,6 +48,9 @@ pub enum AppendError {
     /// Only what is held can be released.
     #[error("there is no hold to release")]
     NotHeld,
+    /// It would never be in force, and the same request has not made it before.
+    #[error("`expires` must lie in the future")]
+    Expired,
     /// A key stands for one request.
     #[error("the idempotency key came with another request, which entry {0} holds")]
     OtherContent(SequenceNumber),

@@ -8,7 +8,6 @@ use state_machine::time::Timestamp;
 
 use super::Log;
 use super::access::AccessFact;
-use super::dedupe::Identification;
 use super::entry::{Fact, Leaf, OverrideFact, RequestTag};
 use super::override_fact::put_decision;
 use super::prepare::{PrepareError, Prepared, Words};
@@ -81,13 +80,6 @@ impl Log {
             log_keys, options, ..
         } = &*self.shared;
         Ok(Prepared::of_access((log_keys, options), fact, words)?)
-    }
-
-    /// Tells whether a request was made under a key, as far as the index has come. Whoever appends is told for sure.
-    pub fn knows_request(&self, key: &IdempotencyKey) -> bool {
-        let tag = self.shared.log_keys.request_tag(key.0.as_bytes());
-        let known = self.shared.index.find(&Identification::of_request(&tag));
-        known.is_ok_and(|known| known.is_some())
     }
 }
 

@@ -8,6 +8,7 @@ use state_machine::id::SequenceNumber;
 use state_machine::time::ReceivedAt;
 
 use super::access::AccessFact;
+use super::append::AppendError;
 use super::binary::bounded;
 use super::dedupe::{FactsDigest, Identification, facts_digest};
 use super::entry::{Entry, Fact, Leaf, OverrideFact, PayloadDigest, SessionFact, UnreadableFact};
@@ -34,6 +35,8 @@ pub struct Prepared {
 pub(super) struct Delivered {
     pub(super) identification: Identification,
     pub(super) facts: FactsDigest,
+    /// Whether it is answered only if it came before, and else refused.
+    pub(super) is_repeat_only: bool,
 }
 
 /// Why an entry could not be prepared.
@@ -85,6 +88,7 @@ impl Prepared {
         let delivery = Delivered {
             facts: facts_digest(&fact),
             identification,
+            is_repeat_only: false,
         };
         let leaf = Leaf {
             sequence: SequenceNumber(0),
@@ -125,6 +129,7 @@ impl Prepared {
         let request = fact.request.map(|request| Delivered {
             identification: Identification::of_request(&request.key),
             facts: request.content,
+            is_repeat_only: false,
         });
         let fact = Fact::Override(fact);
         let prepared = Self::of_statement((keys, options), KeyRing::of_log(), fact, words)?;
@@ -156,6 +161,14 @@ impl Prepared {
             leaf_bytes: leaf.encode(),
             entry: Entry { leaf, sealed },
         }
+    }
+
+    /// Has what is over already refused, unless the same request was taken before: it gets the first answer again. What has
+    /// nothing by which a request is known again is refused at once.
+    pub fn only_as_repeat(mut self) -> Result<Self, AppendError> {
+        let request = self.delivery.as_mut().ok_or(AppendError::Expired)?;
+        request.is_repeat_only = true;
+        Ok(self)
     }
 
     pub(super) fn fact(&self) -> &Fact {

@@ -140,6 +140,7 @@ impl Sequencer {
                 conflicts: false,
             }),
             Found::OtherContent(sequence) => Err(AppendError::OtherContent(sequence)),
+            Found::New { .. } if delivered.is_repeat_only => Err(AppendError::Expired),
             Found::New {
                 identification,
                 conflicts,
@@ -164,6 +165,7 @@ impl Sequencer {
         Delivered {
             identification,
             facts,
+            is_repeat_only: _,
         }: &Delivered,
         looked_up: Option<Known>,
         indexed: u64,

@@ -8,7 +8,7 @@ use super::Service;
 use super::custody::{ACTOR_BYTES_MAX, REASON_BYTES_MAX};
 use super::projector::NotFolded;
 use super::read::{Page, ReadError};
-use crate::log::{AppendError, IdempotencyKey, PrepareError, WantedOverride, Words};
+use crate::log::{AppendError, PrepareError, Prepared, WantedOverride, Words};
 use crate::projections::view::Position;
 
 /// Why an override was not made. Nothing of it is on disk, unless the answer alone was lost.
@@ -20,9 +20,6 @@ pub enum OverrideError {
     /// Nobody says why, or at too great length.
     #[error("`reason` must have 1 to {REASON_BYTES_MAX} bytes")]
     Reason,
-    /// It would never be in force.
-    #[error("`expires` must lie in the future")]
-    Expired,
     /// It could not be sealed.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
@@ -53,12 +50,9 @@ impl Service {
         now: Timestamp,
         reply: impl FnOnce(Result<MadeOverride, OverrideError>) + Send + 'static,
     ) {
-        if let Err(error) = self.check(wanted, words, now) {
-            return reply(Err(error));
-        }
-        let prepared = match self.log.prepare_override(wanted, words) {
+        let prepared = match self.prepare_override(wanted, words, now) {
             Ok(prepared) => prepared,
-            Err(error) => return reply(Err(error.into())),
+            Err(error) => return reply(Err(error)),
         };
         let projector = self.projector.handle();
         self.log.append(prepared, move |appended| match appended {
@@ -73,30 +67,19 @@ impl Service {
         });
     }
 
-    fn check(
+    fn prepare_override(
         &self,
         wanted: &WantedOverride,
         words: &Words,
         now: Timestamp,
-    ) -> Result<(), OverrideError> {
-        let Words {
-            actor,
-            reason,
-            token: _,
-        } = words;
-        if actor.trim().is_empty() || actor.len() > ACTOR_BYTES_MAX {
-            return Err(OverrideError::Actor);
+    ) -> Result<Prepared, OverrideError> {
+        check(words)?;
+        let prepared = self.log.prepare_override(wanted, words)?;
+        if wanted.expires.is_none_or(|expires| now < expires) {
+            return Ok(prepared);
         }
-        if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
-            return Err(OverrideError::Reason);
-        }
-        // A request that comes again gets the first answer again, although its override has ended meanwhile.
-        let is_known = |key: &IdempotencyKey| self.log.knows_request(key);
-        let is_over = wanted.expires.is_some_and(|expires| expires <= now);
-        if is_over && !wanted.idempotency_key.as_ref().is_some_and(is_known) {
-            return Err(OverrideError::Expired);
-        }
-        Ok(())
+        // Only the sequencer knows of a request that was written just now, or still waits before this one.
+        Ok(prepared.only_as_repeat()?)
     }
 
     /// Returns the override that an entry holds.
@@ -136,4 +119,19 @@ impl Service {
         let page = page.into_iter().take(limit.saturating_add(1)).cloned();
         Ok(Some(Page::of(page.collect(), limit, is_backwards)))
     }
+}
+
+fn check(words: &Words) -> Result<(), OverrideError> {
+    let Words {
+        actor,
+        reason,
+        token: _,
+    } = words;
+    if actor.trim().is_empty() || actor.len() > ACTOR_BYTES_MAX {
+        return Err(OverrideError::Actor);
+    }
+    if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
+        return Err(OverrideError::Reason);
+    }
+    Ok(())
 }

@@ -185,7 +185,6 @@ impl From<OverrideError> for Error {
         match error {
             OverrideError::Actor => Self::parameter("actor", error.to_string()),
             OverrideError::Reason => Self::parameter("reason", error.to_string()),
-            OverrideError::Expired => Self::parameter("expires", error.to_string()),
             OverrideError::Append(error) => Self::of_append(&error, "ask again"),
             OverrideError::NotFolded(_) => Self::stated_and_not_folded(),
             OverrideError::Prepare(_) => {
@@ -209,6 +208,7 @@ impl Error {
             AppendError::NotHeld => {
                 return Self::new(StatusCode::CONFLICT, "not_held", error.to_string());
             }
+            AppendError::Expired => return Self::parameter("expires", error.to_string()),
             AppendError::OtherContent(_) => {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
                 return Self::new(status, "idempotency_key_reused", error.to_string());
