@@ -15,7 +15,6 @@ use super::anomalies::AnomalyJson;
 use super::answer::found;
 use super::aside::aside;
 use super::error::Error;
-use super::parameters::Parameters;
 use super::policy::PolicyJson;
 use super::users::UserJson;
 use super::why_passed::why_passed;
@@ -32,10 +31,7 @@ pub(super) async fn show(
     id: Path<String>,
     shared: Data<Shared>,
 ) -> Result<HttpResponse, Error> {
-    let mut parameters = Parameters::of(&request)?;
-    let world = shared.world(&mut parameters).await?;
-    let asked = shared.asked(&mut parameters).await?;
-    parameters.finish()?;
+    let (world, asked) = shared.asked_in_world(&request).await?;
     let unknown = || Error::missing("id", "nothing of this world names that user");
     let reference = UserReference::new(&id).ok_or_else(unknown)?;
     let service = shared.service()?;

@@ -39,12 +39,12 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use actix_web::App;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::Data;
+use actix_web::{App, HttpRequest};
 use state_machine::id::{SequenceNumber, World};
 use state_machine::time::{ReceivedAt, Timestamp};
 
@@ -123,6 +123,15 @@ impl Shared {
             self.wait_for(SequenceNumber(sequence), not_reached).await?;
         }
         Ok(world)
+    }
+
+    /// Takes all parameters of a path that tells one thing as of a moment, and no others.
+    async fn asked_in_world(&self, request: &HttpRequest) -> Result<(World, Asked), Error> {
+        let mut parameters = Parameters::of(request)?;
+        let world = self.world(&mut parameters).await?;
+        let asked = self.asked(&mut parameters).await?;
+        parameters.finish()?;
+        Ok((world, asked))
     }
 
     /// Takes `as_of` and `valid_at`, and waits until the projections hold the entry that is named.

@@ -35,10 +35,7 @@ pub(super) async fn show(
     id: Path<String>,
     shared: Data<Shared>,
 ) -> Result<HttpResponse, Error> {
-    let mut parameters = Parameters::of(&request)?;
-    let world = shared.world(&mut parameters).await?;
-    let asked = shared.asked(&mut parameters).await?;
-    parameters.finish()?;
+    let (world, asked) = shared.asked_in_world(&request).await?;
     let service = shared.service()?;
     let session = known(&service, &world, &id, &asked.horizon).await?;
     let owner = service.owner(&session);
@@ -56,10 +53,7 @@ pub(super) async fn history(
     id: Path<String>,
     shared: Data<Shared>,
 ) -> Result<HttpResponse, Error> {
-    let mut parameters = Parameters::of(&request)?;
-    let world = shared.world(&mut parameters).await?;
-    let asked = shared.asked(&mut parameters).await?;
-    parameters.finish()?;
+    let (world, asked) = shared.asked_in_world(&request).await?;
     let session = known(&shared.service()?, &world, &id, &asked.horizon).await?;
     let page = Page {
         items: session.steps().collect(),

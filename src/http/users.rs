@@ -32,10 +32,7 @@ pub(super) async fn show(
     id: Path<String>,
     shared: Data<Shared>,
 ) -> Result<HttpResponse, Error> {
-    let mut parameters = Parameters::of(&request)?;
-    let world = shared.world(&mut parameters).await?;
-    let asked = shared.asked(&mut parameters).await?;
-    parameters.finish()?;
+    let (world, asked) = shared.asked_in_world(&request).await?;
     let unknown = || Error::missing("id", "no session of this world names that user");
     let reference = UserReference::new(&id).ok_or_else(unknown)?;
     let service = shared.service()?;

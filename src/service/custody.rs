@@ -5,14 +5,10 @@ use state_machine::id::{SequenceNumber, SessionId, World};
 use super::Service;
 use super::projector::NotFolded;
 use super::read::ReadError;
+use super::words::{self, WordsError};
 use crate::log::entry::{ErasureDoneFact, Fact, SubjectName};
 use crate::log::{AppendError, PrepareError, Stated, Statement, SubjectError, Words};
 use crate::stripe::user_reference::UserReference;
-
-/// The longest name of an actor, in bytes.
-pub const ACTOR_BYTES_MAX: usize = 255;
-/// The longest reason, in bytes.
-pub const REASON_BYTES_MAX: usize = 4_096;
 
 /// Why a statement was not taken. Nothing of it is on disk, unless the answer alone was lost.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +16,9 @@ pub enum StatementError {
     /// The log keeps nothing of that name.
     #[error("the log keeps no payload of that name")]
     Unknown,
-    /// Nobody says who wants it, or at too great length.
-    #[error("`actor` must have 1 to {ACTOR_BYTES_MAX} bytes")]
-    Actor,
-    /// Nobody says why, or at too great length.
-    #[error("`reason` must have 1 to {REASON_BYTES_MAX} bytes")]
-    Reason,
+    /// Nobody says who wants it and why, or at too great length.
+    #[error(transparent)]
+    Words(#[from] WordsError),
     /// Its subject could not be looked up.
     #[error(transparent)]
     Subject(#[from] SubjectError),
@@ -51,8 +44,8 @@ impl Service {
         words: &Words,
         reply: impl FnOnce(Result<Stated, StatementError>) + Send + 'static,
     ) {
-        if let Err(error) = check(words) {
-            return reply(Err(error));
+        if let Err(error) = words::check(words) {
+            return reply(Err(error.into()));
         }
         let subject = match self.log.subject(subject) {
             Ok(Some((subject, _))) => subject,
@@ -108,21 +101,6 @@ impl Service {
         let entry = self.log.entry(sequence).ok()??;
         self.log.words(&entry)
     }
-}
-
-fn check(words: &Words) -> Result<(), StatementError> {
-    let Words {
-        actor,
-        reason,
-        token: _,
-    } = words;
-    if actor.trim().is_empty() || actor.len() > ACTOR_BYTES_MAX {
-        return Err(StatementError::Actor);
-    }
-    if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
-        return Err(StatementError::Reason);
-    }
-    Ok(())
 }
 
 fn last_sequence(stated: &Stated) -> SequenceNumber {

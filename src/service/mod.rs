@@ -28,6 +28,7 @@ pub mod sessions;
 pub mod spans;
 pub mod users;
 pub mod watching;
+pub mod words;
 
 use std::path::Path;
 use std::sync::Arc;

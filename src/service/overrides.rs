@@ -5,21 +5,18 @@ use state_machine::overrides::Override;
 use state_machine::time::Timestamp;
 
 use super::Service;
-use super::custody::{ACTOR_BYTES_MAX, REASON_BYTES_MAX};
 use super::projector::NotFolded;
 use super::read::{Page, ReadError};
+use super::words::{self, WordsError};
 use crate::log::{AppendError, PrepareError, Prepared, WantedOverride, Words};
 use crate::projections::view::Position;
 
 /// Why an override was not made. Nothing of it is on disk, unless the answer alone was lost.
 #[derive(Debug, thiserror::Error)]
 pub enum OverrideError {
-    /// Nobody says who wants it, or at too great length.
-    #[error("`actor` must have 1 to {ACTOR_BYTES_MAX} bytes")]
-    Actor,
-    /// Nobody says why, or at too great length.
-    #[error("`reason` must have 1 to {REASON_BYTES_MAX} bytes")]
-    Reason,
+    /// Nobody says who wants it and why, or at too great length.
+    #[error(transparent)]
+    Words(#[from] WordsError),
     /// It could not be sealed.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
@@ -73,7 +70,7 @@ impl Service {
         words: &Words,
         now: Timestamp,
     ) -> Result<Prepared, OverrideError> {
-        check(words)?;
+        words::check(words)?;
         let prepared = self.log.prepare_override(wanted, words)?;
         if wanted.expires.is_none_or(|expires| now < expires) {
             return Ok(prepared);
@@ -119,19 +116,4 @@ impl Service {
         let page = page.into_iter().take(limit.saturating_add(1)).cloned();
         Ok(Some(Page::of(page.collect(), limit, is_backwards)))
     }
-}
-
-fn check(words: &Words) -> Result<(), OverrideError> {
-    let Words {
-        actor,
-        reason,
-        token: _,
-    } = words;
-    if actor.trim().is_empty() || actor.len() > ACTOR_BYTES_MAX {
-        return Err(OverrideError::Actor);
-    }
-    if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
-        return Err(OverrideError::Reason);
-    }
-    Ok(())
 }

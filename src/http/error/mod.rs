@@ -168,8 +168,7 @@ impl From<StatementError> for Error {
     fn from(error: StatementError) -> Self {
         match error {
             StatementError::Unknown => Self::nothing_kept(),
-            StatementError::Actor => Self::parameter("actor", error.to_string()),
-            StatementError::Reason => Self::parameter("reason", error.to_string()),
+            StatementError::Words(error) => Self::parameter(error.parameter(), error.to_string()),
             StatementError::Append(error) => Self::of_append(&error, "ask again"),
             StatementError::NotFolded(_) => Self::stated_and_not_folded(),
             StatementError::Subject(_) | StatementError::Prepare(_) => {
@@ -183,8 +182,7 @@ impl From<StatementError> for Error {
 impl From<OverrideError> for Error {
     fn from(error: OverrideError) -> Self {
         match error {
-            OverrideError::Actor => Self::parameter("actor", error.to_string()),
-            OverrideError::Reason => Self::parameter("reason", error.to_string()),
+            OverrideError::Words(error) => Self::parameter(error.parameter(), error.to_string()),
             OverrideError::Append(error) => Self::of_append(&error, "ask again"),
             OverrideError::NotFolded(_) => Self::stated_and_not_folded(),
             OverrideError::Prepare(_) => {
