@@ -91,12 +91,13 @@ fn deliver(server: &Process) {
     assert_eq!(delivered.status(), 200);
 }
 
-/// Writes the master key to a file beside the data directory.
-fn key_file(directory: &Path) -> String {
-    let path = directory.join("master.key");
-    fs::write(&path, MASTER_KEY).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-    path.to_str().unwrap().to_owned()
+/// Returns the access record of a data directory in the words of those who are on it.
+fn opened_record(data: &Path) -> Vec<Value> {
+    let elsewhere = tempdir().unwrap();
+    let key_file = elsewhere.path().join("master.key");
+    fs::write(&key_file, MASTER_KEY).unwrap();
+    fs::set_permissions(&key_file, Permissions::from_mode(0o600)).unwrap();
+    record(data, &["--master-key-file", key_file.to_str().unwrap()])
 }
 
 #[test]
@@ -118,9 +119,7 @@ fn reads_in_bulk_are_on_record_with_their_token_once_a_minute_and_the_hot_read_i
     get(&server, &audit, "/v1/log/payloads/000.p/1");
     server.stop();
 
-    let elsewhere = tempdir().unwrap();
-    let key = key_file(elsewhere.path());
-    let rows = record(data.path(), &["--master-key-file", &key]);
+    let rows = opened_record(data.path());
 
     assert_eq!(
         summary(&rows),
@@ -181,9 +180,7 @@ fn what_is_stated_is_on_record_with_the_token_that_was_shown() {
     assert_eq!(request.send().unwrap().status(), 200);
     server.stop();
 
-    let elsewhere = tempdir().unwrap();
-    let key = key_file(elsewhere.path());
-    let rows = record(data.path(), &["--master-key-file", &key]);
+    let rows = opened_record(data.path());
     let without_keys = record(data.path(), &[]);
 
     let told: Vec<_> = rows
@@ -261,8 +258,7 @@ fn an_export_is_on_record_before_anything_is_written() {
 
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
-    let key = key_file(elsewhere.path());
-    let rows = record(directory.path(), &["--master-key-file", &key]);
+    let rows = opened_record(directory.path());
     assert_eq!(
         summary(&rows),
         [json!(["local", "export", null, null, null])]
@@ -318,9 +314,7 @@ fn every_rebuild_is_on_record_with_its_token_also_of_a_part_and_a_dry_run() {
     }
     server.stop();
 
-    let elsewhere = tempdir().unwrap();
-    let key = key_file(elsewhere.path());
-    let rows = record(data.path(), &["--master-key-file", &key]);
+    let rows = opened_record(data.path());
 
     assert_eq!(
         summary(&rows),
@@ -343,7 +337,6 @@ fn without_tokens_each_export_and_each_rebuild_is_on_record_and_no_read_is() {
     let server = Process::start(directory.path());
     deliver(&server);
     let elsewhere = tempdir().unwrap();
-    let key = key_file(elsewhere.path());
 
     for path in [
         "/v1/users?livemode=false",
@@ -364,7 +357,7 @@ fn without_tokens_each_export_and_each_rebuild_is_on_record_and_no_read_is() {
     }
     server.stop();
 
-    let rows = record(directory.path(), &["--master-key-file", &key]);
+    let rows = opened_record(directory.path());
     assert_eq!(
         summary(&rows),
         [
@@ -420,9 +413,7 @@ fn a_rebuild_without_a_server_is_on_record_and_covers_its_own_entry() {
         assert!(output.status.success(), "{more:?}: {told}");
     }
 
-    let elsewhere = tempdir().unwrap();
-    let key = key_file(elsewhere.path());
-    let rows = record(directory.path(), &["--master-key-file", &key]);
+    let rows = opened_record(directory.path());
     assert_eq!(
         summary(&rows),
         [
@@ -451,9 +442,7 @@ fn a_change_of_the_tokens_is_on_record() {
     drop(read);
     server.stop();
 
-    let elsewhere = tempdir().unwrap();
-    let key = key_file(elsewhere.path());
-    let rows = record(data.path(), &["--master-key-file", &key]);
+    let rows = opened_record(data.path());
 
     assert_eq!(
         summary(&rows),

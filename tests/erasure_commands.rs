@@ -1,14 +1,14 @@
 //! `avow erase`, `avow hold` and `avow release`: on a data directory, and through a server.
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
+use crate::support::command::{At, avow, told};
 use crate::support::delivery::{Delivery, event};
 use crate::support::process::Process;
-use crate::support::server::{MASTER_KEY, SECRET};
+use crate::support::server::MASTER_KEY;
 use crate::support::traces::{FIRST_SLOT, found_in, traces_of_key};
 
 /// Makes a data directory with two sessions of a user, one of another, and a body that could not be read.
@@ -34,40 +34,6 @@ fn data() -> TempDir {
     directory
 }
 
-fn avow(arguments: &[&str], at: At<'_>) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_avow"));
-    command.args(arguments).env_clear();
-    command.args([
-        "--actor",
-        "an operator",
-        "--reason",
-        "a test",
-        "--livemode",
-        "false",
-    ]);
-    match at {
-        At::Directory(directory) => command
-            .arg("--data-dir")
-            .arg(directory)
-            .args([
-                "--set",
-                "log.ballast_bytes=0",
-                "--set",
-                "log.disk_free_bytes_min=1048576",
-            ])
-            .env("AVOW_MASTER_KEY", MASTER_KEY)
-            .env("AVOW_WEBHOOK_SECRETS", SECRET),
-        At::Server(url) => command.args(["--server", url]),
-    };
-    command.output().unwrap()
-}
-
-#[derive(Clone, Copy)]
-enum At<'at> {
-    Directory(&'at Path),
-    Server(&'at str),
-}
-
 /// Returns the answers that a command printed.
 fn answers(output: &Output) -> Vec<Value> {
     assert_eq!(output.status.code(), Some(0), "{}", told(output));
@@ -75,10 +41,6 @@ fn answers(output: &Output) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
-}
-
-fn told(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 fn summary(answers: &[Value]) -> Vec<Value> {
@@ -101,11 +63,7 @@ fn every_session_of_a_user_is_held_released_and_erased() {
             .map(|number| traces_of_key(data.path(), MASTER_KEY, FIRST_SLOT + number))
             .concat();
         let process = through_a_server.then(|| Process::start(data.path()));
-        let at = process
-            .as_ref()
-            .map_or(At::Directory(data.path()), |process| {
-                At::Server(process.url())
-            });
+        let at = At::of(process.as_ref(), data.path());
         let state = |verb: &str| summary(&answers(&avow(&[verb, "--user", "ann", "--json"], at)));
 
         assert_eq!(

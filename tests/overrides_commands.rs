@@ -1,50 +1,21 @@
 //! `avow override`: on a data directory, and through a server.
 
-use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
+use crate::support::command::{At, avow, told};
 use crate::support::process::Process;
-use crate::support::server::{MASTER_KEY, SECRET};
 
-const WORDS: [&str; 4] = ["--actor", "ada", "--reason", "a test"];
-
-#[derive(Clone, Copy)]
-enum At<'at> {
-    Directory(&'at Path),
-    Server(&'at str),
-}
-
-fn avow(arguments: &[&str], at: At<'_>) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_avow"));
-    command.arg("override").args(arguments).args(WORDS);
-    command.args(["--livemode", "false"]).env_clear();
-    match at {
-        At::Directory(directory) => command
-            .arg("--data-dir")
-            .arg(directory)
-            .args([
-                "--set",
-                "log.ballast_bytes=0",
-                "--set",
-                "log.disk_free_bytes_min=1048576",
-            ])
-            .env("AVOW_MASTER_KEY", MASTER_KEY)
-            .env("AVOW_WEBHOOK_SECRETS", SECRET),
-        At::Server(url) => command.args(["--server", url]),
-    };
-    command.output().unwrap()
-}
-
-fn told(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+/// Runs `avow override …`.
+fn decide(arguments: &[&str], at: At<'_>) -> Output {
+    avow(&[&["override"], arguments].concat(), at)
 }
 
 /// Returns what a command printed that has to succeed.
 fn printed(arguments: &[&str], at: At<'_>) -> String {
-    let output = avow(arguments, at);
+    let output = decide(arguments, at);
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -68,11 +39,7 @@ fn each_decision_is_made_on_a_data_directory_and_through_a_server() {
     for through_a_server in [false, true] {
         let data = empty();
         let process = through_a_server.then(|| Process::start(data.path()));
-        let at = process
-            .as_ref()
-            .map_or(At::Directory(data.path()), |process| {
-                At::Server(process.url())
-            });
+        let at = At::of(process.as_ref(), data.path());
         #[rustfmt::skip]
         let rows: [(&[&str], &str); 6] = [
             (&["grant", "--attempts", "1"],                        "ann has an attempt more, by entry 1 (ovr_…)\n"),
@@ -125,7 +92,7 @@ fn what_cannot_be_decided_says_why_and_ends_with_2() {
         (&["grant", "--user", "ann", "--attempts", "0"],        server, "error: invalid value '0' for '--attempts <COUNT>'"),
     ];
     for (arguments, at, beginning) in rows {
-        let output = avow(arguments, at);
+        let output = decide(arguments, at);
 
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(told(&output).starts_with(beginning), "{}", told(&output));

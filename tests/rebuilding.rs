@@ -17,7 +17,7 @@ use avow::stripe::signature;
 use avow::stripe::user_reference::UserReference;
 use serde_json::{Value, json};
 use state_machine::id::World;
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use crate::digest::run_on;
 use crate::support::delivery::{Delivery, deliver_numbered, event};
@@ -30,8 +30,10 @@ const WHOLE: Wanted = Wanted {
     dry_run: false,
 };
 
-/// Delivers a little of everything: three users, a late event, a body that cannot be read.
-fn deliver_all(server: &Server) {
+/// Starts a server, and delivers a little of everything: two users, a late event, a body that cannot be read.
+fn delivered() -> (TempDir, Server) {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
     for (id, session, user, name, created) in [
         ("evt_1", "vs_1", "user_1", "created", 10),
         ("evt_2", "vs_1", "user_1", "processing", 20),
@@ -43,6 +45,7 @@ fn deliver_all(server: &Server) {
         server.record(&Delivery::event(&event(id, session, user, name, created)));
     }
     server.record(&Delivery::of("no JSON"));
+    (directory, server)
 }
 
 /// Everything that is served.
@@ -118,9 +121,7 @@ fn falsify(directory: &Path) {
 
 #[test]
 fn a_rebuild_of_right_projections_finds_no_difference_and_is_served() {
-    let directory = tempdir().unwrap();
-    let server = Server::start(directory.path());
-    deliver_all(&server);
+    let (directory, server) = delivered();
     let before = everything(&server);
     let digest = server.read_plain("/v1/digest");
 
@@ -135,9 +136,9 @@ fn a_rebuild_of_right_projections_finds_no_difference_and_is_served() {
     assert_eq!(of(result), of(&digest) + 1);
     assert_eq!(done["entries_done"], done["entries"]);
     assert_eq!(everything(&server), before);
-    let served = server.read_plain("/v1/digest");
-    assert_eq!(served["digest"], result["digest_after"]);
-    assert_eq!(served["sequence"], result["sequence"]);
+    let after = server.read_plain("/v1/digest");
+    assert_eq!(after["digest"], result["digest_after"]);
+    assert_eq!(after["sequence"], result["sequence"]);
     let list = server.read_plain("/v1/rebuilds");
     assert_eq!(list["data"][0]["id"], done["id"]);
     let current = Generations::of(&projections(directory.path())).current();
@@ -150,9 +151,7 @@ fn a_rebuild_of_right_projections_finds_no_difference_and_is_served() {
 
 #[test]
 fn a_dry_run_tells_what_is_wrong_and_changes_nothing_and_a_rebuild_mends_it() {
-    let directory = tempdir().unwrap();
-    let server = Server::start(directory.path());
-    deliver_all(&server);
+    let (directory, server) = delivered();
     let right = everything(&server);
     drop(server);
     falsify(directory.path());
@@ -186,8 +185,8 @@ fn a_dry_run_tells_what_is_wrong_and_changes_nothing_and_a_rebuild_mends_it() {
         dry["result"]["digest_after"]
     );
     assert_eq!(server.read("/v1/sessions"), wrong);
-    let served = server.read_plain("/v1/digest");
-    assert_eq!(served["digest"], dry["result"]["digest_before"]);
+    let after = server.read_plain("/v1/digest");
+    assert_eq!(after["digest"], dry["result"]["digest_before"]);
 
     let done = rebuild(&server, &json!({}));
 
@@ -202,9 +201,7 @@ fn a_dry_run_tells_what_is_wrong_and_changes_nothing_and_a_rebuild_mends_it() {
 #[test]
 fn a_part_is_mended_and_nothing_else() {
     for part in [json!({ "session": "vs_1" }), json!({ "user": "user_1" })] {
-        let directory = tempdir().unwrap();
-        let server = Server::start(directory.path());
-        deliver_all(&server);
+        let (directory, server) = delivered();
         drop(server);
         falsify(directory.path());
         let server = Server::start(directory.path());
@@ -231,9 +228,7 @@ fn a_part_is_mended_and_nothing_else() {
 
 #[test]
 fn mending_every_part_mends_the_whole() {
-    let directory = tempdir().unwrap();
-    let server = Server::start(directory.path());
-    deliver_all(&server);
+    let (directory, server) = delivered();
     drop(server);
     falsify(directory.path());
     let server = Server::start(directory.path());
@@ -251,9 +246,7 @@ fn mending_every_part_mends_the_whole() {
 
 #[test]
 fn a_damaged_record_is_mended_by_a_rebuild_without_a_restart() {
-    let directory = tempdir().unwrap();
-    let server = Server::start(directory.path());
-    deliver_all(&server);
+    let (directory, server) = delivered();
     let right = everything(&server);
     drop(server);
     let broken = database(directory.path());
@@ -275,9 +268,7 @@ fn a_damaged_record_is_mended_by_a_rebuild_without_a_restart() {
 
 #[test]
 fn reads_and_deliveries_never_fail_while_the_log_is_folded_anew_again_and_again() {
-    let directory = tempdir().unwrap();
-    let server = Server::start(directory.path());
-    deliver_all(&server);
+    let (_directory, server) = delivered();
     let is_over = AtomicBool::new(false);
 
     thread::scope(|scope| {
@@ -362,9 +353,7 @@ fn wait(service: &Service, id: &str) -> State {
 
 #[test]
 fn one_rebuild_runs_at_a_time_and_one_that_is_cancelled_changes_nothing() {
-    let directory = tempdir().unwrap();
-    let server = Server::start(directory.path());
-    deliver_all(&server);
+    let (directory, server) = delivered();
     drop(server);
     let service = open_service(directory.path());
     service.wait_until_caught_up();
@@ -388,9 +377,7 @@ fn one_rebuild_runs_at_a_time_and_one_that_is_cancelled_changes_nothing() {
 
 #[test]
 fn a_session_that_names_a_user_while_they_are_folded_anew_stays_theirs() {
-    let directory = tempdir().unwrap();
-    let server = Server::start(directory.path());
-    deliver_all(&server);
+    let (directory, server) = delivered();
     drop(server);
     let service = open_service(directory.path());
     let release = hold_the_projector(&service);
@@ -427,9 +414,7 @@ fn a_session_that_names_a_user_while_they_are_folded_anew_stays_theirs() {
 
 #[test]
 fn a_rebuild_that_a_server_left_is_left_alone_by_commands_until_one_rebuilds_everything() {
-    let directory = tempdir().unwrap();
-    let server = Server::start(directory.path());
-    deliver_all(&server);
+    let (directory, server) = delivered();
     drop(server);
     let wish = projections(directory.path()).join("rebuilding");
     fs::write(&wish, "rebuild_left").unwrap();
@@ -452,9 +437,7 @@ fn a_rebuild_that_a_server_left_is_left_alone_by_commands_until_one_rebuilds_eve
 
 #[test]
 fn a_rebuild_that_a_service_closed_upon_is_begun_anew_by_the_next() {
-    let directory = tempdir().unwrap();
-    let server = Server::start(directory.path());
-    deliver_all(&server);
+    let (directory, server) = delivered();
     drop(server);
     let service = open_service(directory.path());
     service.wait_until_caught_up();
@@ -539,8 +522,8 @@ fn a_kill_at_any_moment_of_a_rebuild_leaves_projections_that_are_right() {
     let process = Process::start(directory.path());
     process.entries();
     assert_eq!(lists(&process), right);
-    let begin = || process.post_json("/v1/rebuilds", &json!({ "dry_run": true }));
-    let begun = iter::repeat_with(|| begin().unwrap()).find(|begun| begun.status() == 202);
+    let ask = || process.post_json("/v1/rebuilds", &json!({ "dry_run": true }));
+    let begun = iter::repeat_with(|| ask().unwrap()).find(|begun| begun.status() == 202);
     let begun: Value = begun.unwrap().json().unwrap();
     let path = format!("/v1/rebuilds/{}", begun["id"].as_str().unwrap());
     let result = end_of(|| process.read(&path))["result"].take();
@@ -645,9 +628,7 @@ fn what_is_no_rebuild_is_refused() {
 
 #[test]
 fn projections_of_an_older_reducer_are_folded_afresh_before_anything_is_answered() {
-    let directory = tempdir().unwrap();
-    let server = Server::start(directory.path());
-    deliver_all(&server);
+    let (directory, server) = delivered();
     let right = everything(&server);
     let digest = server.read_plain("/v1/digest");
     drop(server);

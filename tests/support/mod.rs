@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod audited;
+pub(crate) mod command;
 pub(crate) mod connection;
 pub(crate) mod delivery;
 pub(crate) mod disk;
