@@ -1,9 +1,11 @@
 //! A call to the system fails, whichever, on whichever file, under load: the process sheds, stops writing or ends, and
 //! says why; nothing that was acknowledged is lost or there twice, and what is served follows from the log.
 
+use std::path::Path;
 use std::process::Command;
 
 use avow::cli::simulation::dice::Dice;
+use avow::cli::simulation::population::Population;
 use tempfile::tempdir;
 
 use crate::support::audited::assert_clean;
@@ -80,22 +82,67 @@ fn all_rows() -> impl Iterator<Item = Row> {
     })
 }
 
-/// Returns whether the fault struck.
-fn check((file, calls, way, number): Row, dice: &mut Dice) -> bool {
+/// A row that strikes a table behind the first: after so many servers, each of which has written one at its close.
+type LaterRow = (&'static str, &'static str, usize);
+
+/// The table that a close writes, and the one that the next start makes of four.
+#[rustfmt::skip]
+const LATER_ROWS: [LaterRow; 4] = [
+    ("log/index/tables/2",                "error=EIO",    1),
+    ("projections/generation-1/tables/2", "error=ENOSPC", 1),
+    ("log/index/tables/4",                "error=ENOSPC", 3),
+    ("projections/generation-1/tables/4", "error=EIO",    3),
+];
+
+/// Returns whether the fault struck a server on a new data directory.
+fn check(row: Row, dice: &mut Dice) -> bool {
     let directory = tempdir().unwrap();
-    let data = directory.path().join("data");
-    let trace = Trace::in_directory(directory.path());
+    let is_killed = dice.roll(2) == 0;
+    let ledger = Ledger::default();
+    strike(
+        row,
+        directory.path(),
+        ledger,
+        (populations(2), is_killed),
+        dice,
+    )
+}
+
+/// Returns whether the fault struck the last of some servers on one data directory, or its close.
+fn check_later((file, way, earlier): LaterRow, dice: &mut Dice) -> bool {
+    let directory = tempdir().unwrap();
+    let mut ledger = Ledger::default();
+    let mut populations = populations(4);
+    let last = populations.split_off(earlier);
+    for population in populations {
+        let process = Process::start(&directory.path().join("data"));
+        let refused = deliver_until(|| (), &process, &mut ledger, population, dice);
+        assert_eq!(refused, [], "{file}");
+        process.stop();
+    }
+    let row = (Some(file), "write", way, 1);
+    strike(row, directory.path(), ledger, (last, false), dice)
+}
+
+/// Has a fault strike a server, and returns whether it did.
+fn strike(
+    (file, calls, way, number): Row,
+    directory: &Path,
+    mut ledger: Ledger,
+    (populations, is_killed): (Vec<Population>, bool),
+    dice: &mut Dice,
+) -> bool {
+    let data = directory.join("data");
+    let trace = Trace::in_directory(directory);
     let fault = format!("{calls}:{way}:when={number}");
     let row = format!("{fault} on {file:?}");
     let file = file.map(|file| data.join(file));
     let command = trace.of(&serve(&data), file.as_deref(), calls, Some(&fault));
-    let mut ledger = Ledger::default();
-    let is_killed = dice.roll(2) == 0;
 
     let (refused, ended) = match Process::of(command) {
         Ok(process) => {
             let mut refused = Vec::new();
-            for population in populations(2) {
+            for population in populations {
                 refused.extend(deliver_until(
                     || (),
                     &process,
@@ -143,6 +190,18 @@ fn a_call_that_fails_loses_nothing_acknowledged_and_is_told() {
         let struck = all_rows().filter(|row| check(*row, &mut dice)).count();
         assert!(struck > CALLS.len(), "{struck} faults struck");
     }
+}
+
+#[test]
+fn a_table_that_cannot_be_written_at_a_later_close_or_merged_at_a_later_start_loses_nothing() {
+    if !strace::is_present() {
+        return;
+    }
+    let seed = Seed::new();
+    let mut dice = seed.dice();
+    let rows = LATER_ROWS.into_iter();
+    let missed = rows.filter(|row| !check_later(*row, &mut dice));
+    assert_eq!(missed.collect::<Vec<_>>(), [], "struck nobody");
 }
 
 #[test]
