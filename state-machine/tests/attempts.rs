@@ -2,6 +2,7 @@
 
 use state_machine::attempt::Outcome;
 use state_machine::event::{Event, EventType, Status};
+use state_machine::id::ErrorCode;
 
 use crate::event::{
     Snapshot, canceled, created, declined, event, failed, observed, processing, requires_input,
@@ -311,5 +312,68 @@ fn a_decline_in_the_second_of_the_next_submission_does_not_make_two_of_it() {
         ],
         &["5 - abandoned at 5"],
         &[],
+    );
+}
+
+#[test]
+fn a_submission_after_a_verdict_in_the_second_of_the_one_before_is_another() {
+    check(
+        [processing(5), declined(5, "abandoned"), processing(7)],
+        &["5 - abandoned at 5", "7 - in_progress"],
+        &[],
+    );
+}
+
+#[test]
+fn an_observed_processing_after_the_second_of_a_verdict_is_another_submission() {
+    check(
+        [
+            processing(5),
+            verified(9, "vr_1"),
+            observed(12, Status::Processing),
+        ],
+        &["5 vr_1 verified at 9", "12 - in_progress"],
+        &[],
+    );
+}
+
+#[test]
+fn a_verification_is_no_decline_though_its_snapshot_holds_an_error() {
+    check([event(EventType::Verified, 9).error("abandoned")], &[], &[]);
+}
+
+#[test]
+fn an_error_like_that_of_a_submission_without_a_report_is_a_decline_at_a_later_second() {
+    check(
+        [
+            processing(5),
+            declined(9, "abandoned"),
+            declined(12, "abandoned"),
+        ],
+        &["5 - abandoned at 9"],
+        &["12 abandoned"],
+    );
+}
+
+#[test]
+fn declines_are_counted_by_their_codes() {
+    let session = session([
+        declined(1, "abandoned"),
+        declined(2, "consent_declined"),
+        declined(3, "abandoned"),
+        requires_input(4).error_without_code(),
+    ]);
+
+    let counts = session.declines_by_code().into_iter();
+    let told: Vec<_> = counts
+        .map(|(code, count)| (code.map(ErrorCode::as_str), count))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (None, 1),
+            (Some("abandoned"), 2),
+            (Some("consent_declined"), 1)
+        ]
     );
 }

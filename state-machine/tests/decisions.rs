@@ -445,6 +445,20 @@ fn uncounted_failures_and_declines_ask_for_no_cooldown() {
 }
 
 #[test]
+fn an_attempt_whose_end_nobody_told_counts_and_asks_for_no_cooldown() {
+    let policy = Policy {
+        cooldown_seconds: 10_000,
+        ..Policy::default()
+    };
+    let of = [vec![processing(1), canceled(2)]];
+
+    assert_eq!(
+        told(&of, &[], &policy, 10),
+        "allowed 4 in a new session, 1 of 5"
+    );
+}
+
+#[test]
 fn reasons_are_the_facts_that_led_to_the_outcome() {
     let kinds = |of: &[Vec<Event>], overrides: &[Override]| {
         let sessions = sessions(of.iter().cloned());

@@ -1,6 +1,6 @@
 //! Histories: a set of events, and the two kinds of as-of.
 
-use state_machine::history::History;
+use state_machine::history::{Arrival, History};
 use state_machine::horizon::{AsOf, Horizon};
 use state_machine::id::SequenceNumber;
 use state_machine::session::project;
@@ -86,4 +86,37 @@ fn an_id_that_is_there_is_not_added() {
     assert!(!history.insert(recorded(event.clone(), 1)));
     assert!(!history.insert(recorded(event, 2)));
     assert_eq!(history.records().len(), 1);
+}
+
+#[test]
+fn a_horizon_is_open_while_it_leaves_nothing_out() {
+    let as_of = Some(AsOf::Sequence(SequenceNumber(9)));
+    let valid_at = Some(Timestamp(9));
+
+    assert!(Horizon::default().is_open());
+    for (as_of, valid_at) in [(as_of, None), (None, valid_at), (as_of, valid_at)] {
+        assert!(!Horizon { as_of, valid_at }.is_open());
+    }
+}
+
+#[test]
+fn a_fact_of_our_own_has_been_true_since_the_second_in_which_it_was_recorded() {
+    let arrival = Arrival {
+        sequence: SequenceNumber(3),
+        received_at: ReceivedAt(5_999),
+    };
+    let valid_at = |seconds| Horizon {
+        as_of: None,
+        valid_at: Some(Timestamp(seconds)),
+    };
+    let as_of = |sequence| Horizon {
+        as_of: Some(AsOf::Sequence(SequenceNumber(sequence))),
+        valid_at: Some(Timestamp(5)),
+    };
+
+    assert!(Horizon::default().admits_own(arrival));
+    assert!(valid_at(5).admits_own(arrival));
+    assert!(!valid_at(4).admits_own(arrival));
+    assert!(as_of(3).admits_own(arrival));
+    assert!(!as_of(2).admits_own(arrival));
 }

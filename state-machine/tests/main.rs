@@ -7,6 +7,7 @@ mod event;
 mod histories;
 mod laws;
 mod lifecycles;
+mod names;
 mod small_cases;
 mod standing;
 mod story;

@@ -140,6 +140,25 @@ fn a_session_without_a_state_has_no_part_in_a_standing() {
 }
 
 #[test]
+fn the_session_that_speaks_says_since_when_and_what_went_wrong() {
+    let failing = sessions([
+        vec![created(0), failed(5, "vr_1", "document_expired")],
+        vec![created(20), declined(30, "abandoned")],
+    ]);
+    let verifying = sessions([vec![verified(9, "vr_2")], vec![created(20)]]);
+    let check = |sessions: &Sessions, since, error: Option<(&str, i64)>| {
+        let standing = standing(sessions, &[]);
+        assert_eq!(standing.since(), Some(Timestamp(since)));
+        let told = standing.last_error();
+        let told = told.map(|told| (told.error.code.as_ref().unwrap().as_str(), told.at.0));
+        assert_eq!(told, error);
+    };
+
+    check(&failing, 20, Some(("abandoned", 30)));
+    check(&verifying, 9, None);
+}
+
+#[test]
 fn sessions_are_listed_from_the_most_recently_created_on() {
     let sessions = sessions([vec![created(5)], vec![created(9)], vec![created(5)]]);
 
