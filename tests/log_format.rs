@@ -330,6 +330,27 @@ fn bytes_that_are_not_exactly_a_leaf_are_refused() {
     }
 }
 
+#[test]
+fn a_retry_policy_that_names_a_code_twice_or_out_of_order_is_refused() {
+    let code = |letter: &str| ErrorCode::parse(&letter.repeat(9)).unwrap();
+    let classes = ["a", "b"].map(|letter| (code(letter), ErrorClass::Counted));
+    let policy = Policy {
+        classes: classes.into(),
+        ..policy()
+    };
+    let bytes = own_leaf(Fact::Configuration(policy)).encode();
+    let second_named = |letter: u8| {
+        let mut bytes = bytes.clone();
+        let at = bytes.windows(9).position(|text| text == b"bbbbbbbbb");
+        bytes[at.unwrap()..][..9].fill(letter);
+        Leaf::decode(&bytes).map(|_| ())
+    };
+
+    assert_eq!(second_named(b'b'), Ok(()));
+    assert_eq!(second_named(b'a'), Err(LeafError::Field("error classes")));
+    assert_eq!(second_named(b'Z'), Err(LeafError::Field("error classes")));
+}
+
 fn identifier() -> impl Strategy<Value = String> {
     prop_oneof!["[!-~]{1,30}", "[!-~]{255}"]
 }

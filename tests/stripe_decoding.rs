@@ -388,6 +388,7 @@ fn an_event_without_what_it_must_have_is_unreadable_and_keeps_its_id() {
         (without(thin(), "/related_object"),                                                     SessionMissing, Some(thin_id)),
         (with(verified(), "/account", json!("")),                                                AccountInvalid, Some(id)),
         (with(verified(), "/account", json!(true)),                                              AccountInvalid, Some(id)),
+        (with(verified(), "/account", json!(1.5)),                                               AccountInvalid, Some(id)),
         (with(thin(), "/context", json!([])),                                                    AccountInvalid, Some(thin_id)),
     ];
     for (body, reason, id) in rows {

@@ -105,3 +105,28 @@ fn space_of(file: &File) -> io::Result<Space> {
 fn free_bytes(file: &File) -> io::Result<u64> {
     Ok(space_of(file)?.free_bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than any disk has free.
+    const TOO_MUCH: u64 = u64::MAX;
+
+    #[test]
+    fn a_ballast_is_given_up_once_for_less_free_than_its_size_and_made_anew_when_there_is_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ballast");
+        let held = || path.metadata().map(|file| file.len()).ok();
+
+        assert!(!keep_ballast(&path, 4096, TOO_MUCH - 8192).unwrap());
+        assert_eq!(held(), None);
+        assert!(!keep_ballast(&path, 4096, 0).unwrap());
+        assert_eq!(held(), Some(4096));
+        assert!(keep_ballast(&path, TOO_MUCH, 0).unwrap());
+        assert_eq!(held(), None);
+        assert!(!keep_ballast(&path, TOO_MUCH, 0).unwrap());
+        assert!(!keep_ballast(&path, 4096, 0).unwrap());
+        assert_eq!(held(), Some(4096));
+    }
+}
