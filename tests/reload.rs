@@ -189,7 +189,7 @@ fn a_retry_policy_is_changed_at_once_and_each_decision_names_the_one_that_made_i
     let (three, limit) = seen;
     assert_eq!(limit, 3);
     assert_ne!(three, two);
-    assert!(server.said().contains(&format!("the policy is {three}")));
+    server.wait_until_it_says(&format!("the policy is {three}"));
 
     fs::write(&file, "[retry]\nattempts_max = 0").unwrap();
     server.wait_until_it_says("the rules for another try stay as they were");
