@@ -2,6 +2,7 @@
 //! fails is told to everyone who waits. `tests/tools/install` brings strace, which watches and breaks them.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
@@ -63,10 +64,9 @@ fn a_200_is_written_only_after_the_journals_write_and_sync_have_returned() {
     let segments = calls
         .iter()
         .filter(|call| call.text.starts_with("rename(") && call.text.contains(".segment"));
-    assert_eq!(
-        segments.count(),
-        2,
-        "the journal went on in a second segment"
+    assert!(
+        segments.count() > 2,
+        "the journal went on in further segments"
     );
     assert_eq!(answers.len(), 324);
     assert_eq!(ledger.acknowledged(), 324);
@@ -231,18 +231,18 @@ fn without_space_for_another_segment_deliveries_are_shed_until_there_is_some() {
     }
     let directory = tempdir().unwrap();
     let data = directory.path().join("data");
+    Process::start(&data).stop();
+    // So that none can be made ahead.
+    fs::create_dir(data.join("log/journal/spare")).unwrap();
     let trace = Trace::in_directory(directory.path());
-    // Before the second segment is allocated, the journal writes to the first alone.
-    let fault = "fallocate:error=ENOSPC:when=1";
-    let next = data.join(format!("log/journal/{:020}.segment.new", 21));
+    let fault = "pwrite64:error=ENOSPC:when=1";
+    // Behind the policy, the first megabyte has room for two.
+    let next = data.join(format!("log/journal/{:020}.segment.new", 3));
     let process =
-        Process::of(trace.of(&serve(&data), Some(&next), "fallocate", Some(fault))).unwrap();
+        Process::of(trace.of(&serve(&data), Some(&next), "pwrite64", Some(fault))).unwrap();
     let mut ledger = Ledger::default();
 
-    assert_eq!(
-        ledger.deliver(&process, CONNECTIONS, large_bodies(20), |_| {}),
-        []
-    );
+    assert_eq!(ledger.deliver(&process, 1, large_bodies(2), |_| {}), []);
     let shed = ledger.deliver(&process, 1, large_bodies(1), |_| {});
     let resumed = ledger.deliver(&process, 1, large_bodies(1), |_| {});
 
@@ -280,6 +280,7 @@ fn a_write_that_finds_no_space_is_taken_back_and_the_next_one_stands() {
         };
         assert_eq!((shed, resumed), (vec![full], vec![]), "{error}");
         process.kill();
+        process.wait();
         ledger.assert_known(&Process::start(&data));
     }
 }

@@ -37,7 +37,10 @@ fn data() -> (TempDir, String) {
     let segments = directory.path().join("log/journal");
     let names = || {
         let names = std::fs::read_dir(&segments).unwrap();
-        let mut names: Vec<_> = names.map(|name| name.unwrap().file_name()).collect();
+        let names = names.map(|name| name.unwrap().file_name());
+        let mut names: Vec<_> = names
+            .filter(|name| name.as_encoded_bytes().ends_with(b".segment"))
+            .collect();
         names.sort();
         names
     };

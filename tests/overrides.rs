@@ -410,13 +410,13 @@ fn an_override_that_dies_before_it_is_known_to_be_durable_is_made_once_when_it_i
     if !strace::is_present() {
         return;
     }
-    // The journal's first write is the policy.
-    for (call, is_kept) in [("pwrite64", false), ("fdatasync", true)] {
+    // The journal's first writes are the zeros of its first segment and the policy, which share a sync.
+    for (call, number, is_kept) in [("pwrite64", 3, false), ("fdatasync", 2, true)] {
         let directory = tempdir().unwrap();
         let data = directory.path().join("data");
         let trace = Trace::in_directory(directory.path());
         let segment = data.join("log/journal/00000000000000000000.segment");
-        let fault = format!("{call}:signal=KILL:when=2");
+        let fault = format!("{call}:signal=KILL:when={number}");
         let struck = trace.of(&serve(&data), Some(&segment), call, Some(&fault));
         let process = Process::of(struck).unwrap();
         assert_eq!(process.entries(), 1);

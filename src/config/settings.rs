@@ -141,7 +141,7 @@ settings! {
         queue_entries_max: usize = "4096", count(1, 65_536, "entries");
         /// How many entries one commit may hold.
         group_entries_max: usize = "1024", count(1, 65_536, "entries");
-        /// The size of one journal segment, which is allocated whole.
+        /// The size of one journal segment. The next one is made ahead, of zeros, once the log grows.
         journal_segment_bytes: u64 = "67108864", bytes(1 << 23, 1 << 30);
         /// How long the journal is kept: `whole` keeps it for good, as second copy, repair source and backup in one;
         /// `until_sled_is_durable` halves the disk space and gives that up.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -42,6 +43,20 @@ pub(super) fn overwrite_and_remove(path: &Path) -> io::Result<()> {
     // Not before the sync: the blocks of a removed file keep their old bytes, and nothing leads to them any more.
     fs::remove_file(path)?;
     path.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Fills bytes of a file with zeros, which are not durable yet: a later sync of what is written over them has nothing but
+/// that to write.
+pub(super) fn fill_with_zeros(file: &File, bytes: Range<u64>) -> io::Result<()> {
+    const PIECE_BYTES: u64 = 1024 * 1024;
+    let mut from = bytes.start;
+    while from < bytes.end {
+        let count = PIECE_BYTES.min(bytes.end - from);
+        let zeros = vec![0; usize::try_from(count).unwrap_or(0)];
+        file.write_all_at(&zeros, from)?;
+        from += count;
+    }
+    Ok(())
 }
 
 /// Gives a file its disk space ahead of its bytes, so that a later sync has little more than those to write.

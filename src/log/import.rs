@@ -15,6 +15,7 @@ use super::journal::{End, Journal, JournalError, create_segment};
 use super::paths::Paths;
 use super::payload::{OpenedPayload, PayloadError};
 use super::record::{self, GENESIS, Link, put_record};
+use super::room::Room;
 use super::segment::{HEADER_BYTES, SegmentHeader};
 use super::unsealer::Unsealer;
 use super::vault::{KeySlot, VaultError};
@@ -153,7 +154,7 @@ impl<'vault> Import<'vault> {
             previous_first: 0,
             before: GENESIS,
         };
-        create_segment(&paths.journal, &first, options.journal_segment_bytes)?;
+        create_segment(&paths.journal, &first, |_| Ok(()))?;
         let start = End {
             next: 0,
             link: GENESIS,
@@ -163,8 +164,8 @@ impl<'vault> Import<'vault> {
         let journal = Journal::open(
             &paths.journal,
             identity,
-            options.journal_segment_bytes,
-            start,
+            (options.journal_segment_bytes, Room::Reserved),
+            (start, false),
         )?;
         Ok(Self {
             vault,

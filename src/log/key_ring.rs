@@ -2,6 +2,8 @@
 //! has made durable before.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -13,10 +15,13 @@ use super::index::Index;
 use super::index_error::IndexError;
 use super::keys::PayloadKeys;
 use super::subject_key::SubjectKey;
+use super::vault::minting::Minter;
 use super::vault::{KeySlot, SlotState, Vault, VaultError};
 
-/// How many keys stay in memory although nothing uses them, below a kilobyte each.
-const CACHED_MAX: NonZero<usize> = NonZero::new(16_384).unwrap();
+/// How many parts the ring has: a look for one subject's key holds up those of few others.
+const PARTS: usize = 16;
+/// How many keys of a part stay in memory although nothing uses them, below a kilobyte each.
+const CACHED_MAX: NonZero<usize> = NonZero::new(1_024).unwrap();
 
 /// Why a key cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +36,9 @@ pub(super) enum KeyError {
 
 /// The keys in use.
 pub(super) struct KeyRing {
-    pub(super) vault: Vault,
-    keys: Mutex<Keys>,
+    pub(super) vault: Arc<Vault>,
+    minter: Minter,
+    parts: [Mutex<Keys>; PARTS],
 }
 
 struct Keys {
@@ -43,14 +49,13 @@ struct Keys {
 }
 
 impl KeyRing {
-    pub(super) fn new(vault: Vault) -> Self {
-        Self {
+    pub(super) fn new(vault: Vault) -> io::Result<Self> {
+        let vault = Arc::new(vault);
+        Ok(Self {
+            minter: Minter::start(&vault)?,
             vault,
-            keys: Mutex::new(Keys {
-                cached: LruCache::new(CACHED_MAX),
-                in_use: HashMap::new(),
-            }),
-        }
+            parts: std::array::from_fn(|_| Mutex::new(Keys::new())),
+        })
     }
 
     /// Returns the key of a subject, a fresh one if it has none.
@@ -71,7 +76,7 @@ impl KeyRing {
         name: &SubjectName,
         index: &Index,
     ) -> Result<Option<Arc<SubjectKey>>, KeyError> {
-        if let Some(key) = self.lock().find(name) {
+        if let Some(key) = self.lock(name).find(name) {
             return Ok(Some(key));
         }
         let slot = index.slot_of(name)?;
@@ -91,6 +96,7 @@ impl KeyRing {
     /// Makes a key for a subject that nobody else can know of yet.
     pub(super) fn fresh(&self, name: Option<SubjectName>) -> Result<Arc<SubjectKey>, KeyError> {
         let (slot, secret) = self.vault.take()?;
+        self.minter.look_after(&self.vault);
         let keys = Some(PayloadKeys::derive(&secret));
         let unused = (Custody::default(), false);
         Ok(Arc::new(SubjectKey::new(name, slot, keys, unused)))
@@ -114,14 +120,20 @@ impl KeyRing {
         make: impl FnOnce() -> Result<Arc<SubjectKey>, KeyError>,
     ) -> Result<Arc<SubjectKey>, KeyError> {
         // Held while a key is made, so that a subject never gets two.
-        let mut keys = self.lock();
+        let mut keys = self.lock(name);
         let key = keys.find(name).map_or_else(make, Ok)?;
         keys.keep(name, &key);
         Ok(key)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Keys> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the part that this name belongs to.
+    fn lock(&self, name: &SubjectName) -> MutexGuard<'_, Keys> {
+        let [first, ..] = &self.parts;
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let [byte, ..] = hasher.finish().to_le_bytes();
+        let part = self.parts.get(usize::from(byte) % PARTS).unwrap_or(first);
+        part.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn load(
@@ -153,6 +165,13 @@ impl KeyRing {
 }
 
 impl Keys {
+    fn new() -> Self {
+        Self {
+            cached: LruCache::new(CACHED_MAX),
+            in_use: HashMap::new(),
+        }
+    }
+
     fn find(&mut self, name: &SubjectName) -> Option<Arc<SubjectKey>> {
         let cached = self.cached.get(name).map(Arc::clone);
         cached.or_else(|| self.in_use.get(name)?.upgrade())

@@ -60,12 +60,14 @@ mod recovery;
 mod repair;
 pub mod residue;
 mod resumption;
+mod room;
 pub mod rows;
 mod scan;
 mod segment;
 mod sequencer;
 mod session_fact;
 mod shared;
+mod spare;
 mod stop;
 mod store;
 mod store_file;
@@ -98,6 +100,7 @@ pub use payload::{OpenedPayload, PayloadError};
 pub use prepare::{PrepareError, Prepared, Words};
 pub use read::{ReadError, ReadErrorCause, SubjectError};
 use recovery::Recovered;
+use room::Room;
 use sequencer::{Followers, Request, Sequencer};
 use shared::Shared;
 use stop::Stop;
@@ -159,16 +162,20 @@ impl Log {
         let key = SigningKey::new(origin, vault.signing_seed()?.expose());
         let (tree, notary) =
             tree::opening::open(&paths, key, &store, survey.end.next, &mut repairs)?;
+        let segment_bytes = options.journal_segment_bytes;
         let journal = Journal::open(
             &paths.journal,
             identity,
-            options.journal_segment_bytes,
-            survey.end,
+            (
+                segment_bytes,
+                Room::of_zeros(&paths.journal, segment_bytes)?,
+            ),
+            (survey.end, survey.is_torn),
         )?;
         let measures = Measures::new(options.stopwatch);
         let shared = Arc::new(Shared {
             log_keys,
-            keys: KeyRing::new(vault),
+            keys: KeyRing::new(vault)?,
             identity,
             options,
             journal_directory: paths.journal,

@@ -6,7 +6,6 @@
 
 use std::fs::{File, Permissions};
 use std::io;
-use std::ops::RangeInclusive;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +15,7 @@ mod error;
 pub mod file_system;
 mod header;
 mod inspection;
+pub(super) mod minting;
 pub mod reader;
 mod replacement;
 pub mod rotation;
@@ -33,18 +33,16 @@ pub(super) use slot::{Secret, SlotState};
 use super::durable::{create_whole, read_up_to};
 use super::keys::MasterKey;
 
-/// How many keys are minted ahead, so that one write and one sync serve as many sessions: as many as there are, between
-/// these bounds. A vault that begins does not pay for sessions that may never come.
-const BATCH_SLOTS: RangeInclusive<u64> = 16..=512;
-
 /// An open vault, shared by reference between threads.
 pub(super) struct Vault {
     file: File,
     wrapping: Wrapping,
     random: Random,
     header: Mutex<Header>,
-    /// Held by whoever changes a slot.
+    /// Held by whoever changes a slot that may have been given out.
     slots: Mutex<Slots>,
+    /// Held by whoever mints.
+    minting: Mutex<()>,
     /// Whether a sync has failed. Held by whoever syncs: a failure is told once, to one of them, and concerns all.
     sync_failed: Mutex<bool>,
 }
@@ -100,6 +98,7 @@ impl Vault {
             random,
             header: Mutex::new(header),
             slots: Mutex::new(Slots { next: end, end }),
+            minting: Mutex::new(()),
             sync_failed: Mutex::new(false),
         };
         vault.check_master_key()?;
@@ -133,24 +132,6 @@ impl Vault {
     /// Tells which is the first slot that no leaf names. No slot before it is given out; what was minted behind it is.
     pub(super) fn begin(&self, next: KeySlot) {
         lock(&self.slots).next = next.max(KeySlot::FIRST_OF_SESSIONS).0;
-    }
-
-    /// Returns a key that no session has, and that a power cut does not take away.
-    pub(super) fn take(&self) -> Result<(KeySlot, Secret), VaultError> {
-        let mut slots = lock(&self.slots);
-        if let Some(taken) = self.next_of(&mut slots)? {
-            return Ok(taken);
-        }
-        let first = slots.next.max(slots.end);
-        let end = first + first.clamp(*BATCH_SLOTS.start(), *BATCH_SLOTS.end());
-        let minted = self.wrapping.mint(first..end, self.random)?;
-        self.file.write_all_at(&minted, offset(KeySlot(first)))?;
-        // If we stop here, the keys are lost or not; no leaf names them, since nobody has been given one.
-        self.sync()?;
-        *slots = Slots { next: first, end };
-        self.next_of(&mut slots)?.ok_or(VaultError::DamagedSlot {
-            slot: KeySlot(first),
-        })
     }
 
     /// Returns what a slot holds.
@@ -222,18 +203,6 @@ impl Vault {
         }
     }
 
-    /// Returns the next key that is not given out yet. A slot without one was torn when we stopped while minting.
-    fn next_of(&self, slots: &mut Slots) -> Result<Option<(KeySlot, Secret)>, VaultError> {
-        while slots.next < slots.end {
-            let slot = KeySlot(slots.next);
-            slots.next += 1;
-            if let SlotState::Key(secret) = self.read(slot)? {
-                return Ok(Some((slot, secret)));
-            }
-        }
-        Ok(None)
-    }
-
     fn read(&self, slot: KeySlot) -> Result<SlotState, VaultError> {
         let mut bytes = [0; SLOT_BYTES];
         read_up_to(&self.file, &mut bytes, offset(slot))?;
@@ -278,6 +247,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::super::options::RandomError;
+    use super::minting::BATCH_SLOTS;
     use super::*;
     use crate::system::fill_random;
 
