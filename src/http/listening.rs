@@ -16,6 +16,7 @@ use actix_web::dev::{AppConfig, Server, Service, ServiceFactory};
 use actix_web::rt::net::TcpStream;
 
 use super::Options;
+use super::aside::THREADS_PER_WORKER;
 use super::connection::{Patience, Timed};
 use super::transport::{Transport, accept};
 use crate::tls::certificate::Certificate;
@@ -54,6 +55,7 @@ where
     };
     let builder = ServerBuilder::default()
         .workers(options.workers)
+        .worker_max_blocking_threads(THREADS_PER_WORKER)
         .max_concurrent_connections(options.connections_per_worker_max)
         .shutdown_timeout(options.shutdown.as_secs())
         .disable_signals();

@@ -19,6 +19,7 @@ use super::super::lock::{Lock, try_lock};
 use super::batch::Batch;
 use super::housekeeping::{self, Housekeeping};
 use super::keyspace::Keyspace;
+use super::memories::Memories;
 use super::snapshot::Snapshot;
 
 /// How many full memories may wait to be written, before whoever writes waits for them.
@@ -46,6 +47,7 @@ pub struct Database {
 /// What the threads of a database share.
 pub(super) struct Shared {
     pub(super) tree: AnyTree,
+    pub(super) memories: Memories,
     /// Gives every batch its number, and every version of the tree.
     pub(super) numbers: SequenceNumberCounter,
     pub(super) memory_bytes_max: u64,
@@ -79,6 +81,7 @@ impl Database {
         let shared = Arc::new(Shared {
             published: AtomicU64::new(numbers.get()),
             tree,
+            memories: Memories::default(),
             numbers,
             memory_bytes_max: memory.rows_bytes_max,
             snapshots: Mutex::default(),
@@ -122,7 +125,7 @@ impl Database {
     /// Writes every row into tables.
     pub fn make_durable(&self) -> lsm_tree::Result<()> {
         let _writing = self.shared.lock_writing();
-        self.shared.tree.rotate_memtable();
+        self.shared.memories.rotate(&self.shared.tree);
         self.shared.write_table()
     }
 
@@ -149,7 +152,7 @@ impl Drop for Database {
 
 impl Shared {
     pub(super) fn lock_writing(&self) -> MutexGuard<'_, ()> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.writing)
     }
 
     /// Shows the batch of this number. Only whoever holds the lock calls it.
@@ -182,7 +185,7 @@ impl Shared {
     /// Tells whoever waits for room that a thread has done its work, or why not.
     pub(super) fn note(&self, outcome: lsm_tree::Result<()>) {
         // Locked for a success too: who has found no room and does not wait yet would not be told. It hides no failure.
-        let mut slot = self.lock_failure();
+        let mut slot = lock(&self.failure);
         *slot = outcome.err().or_else(|| slot.take());
         self.written.notify_all();
     }
@@ -198,9 +201,9 @@ impl Shared {
         if let Some(bug) = self.bug.get() {
             return Err(std::io::Error::other(bug.clone()).into());
         }
-        let mut failure = self.lock_failure();
+        let mut failure = lock(&self.failure);
         if self.tree.active_memtable().size() > self.memory_bytes_max {
-            self.tree.rotate_memtable();
+            self.memories.rotate(&self.tree);
             housekeeping::wake(&self.flushes);
         }
         if self.has_room() {
@@ -233,12 +236,8 @@ impl Shared {
         self.tree.flush(&lock, self.unseen_below()).map(drop)
     }
 
-    fn lock_failure(&self) -> MutexGuard<'_, Option<lsm_tree::Error>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn begin_snapshot(&self) -> SeqNo {
-        let mut snapshots = self.lock_snapshots();
+        let mut snapshots = lock(&self.snapshots);
         // Under the lock, so that nothing that it sees is let go of before it is counted.
         let moment = self.published.load(Ordering::Acquire);
         *snapshots.entry(moment).or_default() += 1;
@@ -246,7 +245,7 @@ impl Shared {
     }
 
     pub(super) fn end_snapshot(&self, moment: SeqNo) {
-        let mut snapshots = self.lock_snapshots();
+        let mut snapshots = lock(&self.snapshots);
         if let Some(count) = snapshots.get_mut(&moment) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -257,16 +256,14 @@ impl Shared {
 
     /// Returns below which number no snapshot, and none that will be made, sees a row that a later one replaced.
     pub(super) fn unseen_below(&self) -> SeqNo {
-        let snapshots = self.lock_snapshots();
+        let snapshots = lock(&self.snapshots);
         let first = snapshots.first_key_value().map(|(moment, _)| *moment);
         first.unwrap_or_else(|| self.published.load(Ordering::Acquire))
     }
+}
 
-    fn lock_snapshots(&self) -> MutexGuard<'_, BTreeMap<SeqNo, usize>> {
-        self.snapshots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn open_tree(

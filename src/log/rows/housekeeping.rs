@@ -12,6 +12,9 @@ use lsm_tree::compaction::Leveled;
 use super::super::panic_guard;
 use super::database::Shared;
 
+/// How far the merger steps back, as `nice` counts.
+const STEPS_BACK: i32 = 10;
+
 /// What wakes the threads, and what ends them.
 pub(super) struct Wakes {
     flushes: Receiver<()>,
@@ -41,8 +44,14 @@ pub(super) struct Housekeeping(Vec<JoinHandle<()>>);
 
 impl Housekeeping {
     pub(super) fn start(&mut self, shared: &Arc<Shared>, wakes: Wakes) -> io::Result<()> {
-        self.spawn("rows-writer", shared, wakes.flushes, write_tables)?;
-        self.spawn("rows-merger", shared, wakes.compactions, merge_tables)
+        self.spawn("rows-writer", shared, wakes.flushes, || {}, write_tables)?;
+        self.spawn(
+            "rows-merger",
+            shared,
+            wakes.compactions,
+            step_back,
+            merge_tables,
+        )
     }
 
     fn spawn(
@@ -50,10 +59,12 @@ impl Housekeeping {
         name: &str,
         shared: &Arc<Shared>,
         wakes: Receiver<()>,
+        begin: fn(),
         work: fn(&Shared),
     ) -> io::Result<()> {
         let shared = Arc::clone(shared);
         let run = move || {
+            begin();
             while wakes.recv().is_ok() && !shared.is_closing() {
                 work(&shared);
             }
@@ -72,6 +83,12 @@ impl Housekeeping {
     }
 }
 
+/// Leaves the processors to others: to merge tables has time, until there are very many.
+fn step_back() {
+    // Where that is refused, they are merged all the same.
+    rustix::process::nice(STEPS_BACK).ok();
+}
+
 /// Writes the full memories as one table.
 fn write_tables(shared: &Shared) {
     let written = guarded(shared, || shared.write_table());
@@ -79,6 +96,7 @@ fn write_tables(shared: &Shared) {
         tracing::error!(%error, "a table of derived rows could not be written; it is tried again");
     }
     shared.note(written);
+    shared.memories.free();
     shared.want_merging();
 }
 
@@ -97,6 +115,7 @@ fn merge_tables(shared: &Shared) {
         }
         let has_failed = merged.is_err();
         shared.note(merged);
+        shared.memories.free();
         if has_failed || shared.is_closing() || shape(shared) == before {
             return;
         }

@@ -9,4 +9,5 @@ pub mod database;
 mod housekeeping;
 pub mod ingestion;
 pub mod keyspace;
+mod memories;
 pub mod snapshot;
