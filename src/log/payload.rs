@@ -40,6 +40,8 @@ static DECODER: LazyLock<DecoderDictionary<'static>> =
 thread_local! {
     /// A context is costlier to make than to use, so each thread keeps its own.
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(compressor().ok());
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> =
+        RefCell::new(Decompressor::with_prepared_dictionary(&DECODER).ok());
 }
 
 fn compressor() -> io::Result<Compressor<'static>> {
@@ -205,10 +207,9 @@ fn decompressed(padded: &[u8], plaintext_bytes: u32) -> Option<Vec<u8>> {
     let capacity = usize::try_from(plaintext_bytes).ok()?;
     let plaintext = match codec {
         CODEC_PLAIN => frame.to_vec(),
-        CODEC_ZSTD_DICTIONARY_1 => Decompressor::with_prepared_dictionary(&DECODER)
-            .ok()?
-            .decompress(frame, capacity)
-            .ok()?,
+        CODEC_ZSTD_DICTIONARY_1 => DECOMPRESSOR.with_borrow_mut(|decompressor| {
+            decompressor.as_mut()?.decompress(frame, capacity).ok()
+        })?,
         _ => return None,
     };
     (plaintext.len() == capacity).then_some(plaintext)
