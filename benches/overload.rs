@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use support::deliveries::Newcomers;
 use support::load::send;
-use support::open_loop::{Offered, offer};
+use support::open_loop::{Asked, Offered, offer};
 use support::process::Process;
 
 const SECONDS: u64 = 60;
@@ -99,7 +99,7 @@ fn overload(
                             per_second / f64::from(SENDERS),
                             Duration::from_secs(seconds),
                         ),
-                        || deliveries.next(),
+                        || Asked::delivery(deliveries.next()),
                     )
                 })
             })
@@ -130,7 +130,7 @@ fn print_offered(offered: &Offered, sustainable: f64, seconds: u64) {
             per_second(*count)
         );
     }
-    let mut accepted = offered.accepted.clone();
+    let mut accepted = offered.latencies();
     accepted.sort();
     let at = |share: usize| accepted[(accepted.len() - 1) * share / 100].as_secs_f64() * 1e3;
     println!("accepted        p50 {:.1} ms, p99 {:.1} ms", at(50), at(99));

@@ -22,7 +22,7 @@ use support::deliveries::{Newcomers, get};
 use support::load::send;
 use support::made_log::{self, Crowd};
 use support::median;
-use support::open_loop::offer;
+use support::open_loop::{Asked, offer};
 use support::process::Process;
 use tempfile::TempDir;
 
@@ -182,7 +182,9 @@ fn kill_under_load(directory: &Path, newcomers: &Newcomers) -> Duration {
     thread::scope(|scope| {
         let offered = scope.spawn(|| {
             let load = (OFFERED_PER_SECOND, KILLED_AFTER + KILLED_AFTER / 10);
-            offer(address, CONNECTIONS, load, || newcomers.next())
+            offer(address, CONNECTIONS, load, || {
+                Asked::delivery(newcomers.next())
+            })
         });
         thread::sleep(KILLED_AFTER);
         drop(avow);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use support::deliveries::{Newcomers, get};
 use support::load::send;
 use support::median;
-use support::open_loop::{Offered, offer};
+use support::open_loop::{Asked, Offered, offer};
 use support::process::Process;
 
 const MINUTES: usize = 20;
@@ -34,7 +34,7 @@ fn main() {
     let first = (0..1_000).map(|_| traffic.deliveries.next()).collect();
     send(avow.address, CONNECTIONS, first);
     let rates = (0..SLICES).map(|_| {
-        let requests = (0..REQUESTS).map(|_| traffic.next()).collect();
+        let requests = (0..REQUESTS).map(|_| traffic.next().bytes).collect();
         send(avow.address, CONNECTIONS, requests).per_second
     });
     let maximum = median(rates.collect());
@@ -64,6 +64,13 @@ fn main() {
         whole.add(offered);
     }
     println!(" whole   {}", Row::of(&whole));
+    for (kind, latencies) in &whole.accepted {
+        let [p50, p99, max] = percentiles(latencies.clone(), [500, 990, 1000]);
+        let ratio = p99 / p50;
+        println!(
+            "{kind:>9}: p50 {p50:.2} ms, p99 {p99:.2} ms, {ratio:.1} times; at most {max:.1} ms"
+        );
+    }
     let (middle, last) = (resident[minutes / 2], resident[minutes - 1]);
     println!(
         "resident at the end: {:.2} of half-way; {} sessions, {} entries a second all the while",
@@ -81,13 +88,14 @@ struct Traffic {
 }
 
 impl Traffic {
-    fn next(&self) -> Vec<u8> {
+    fn next(&self) -> Asked {
         let number = self.asked.fetch_add(1, Ordering::Relaxed);
-        match number % 10 {
-            0 | 2 | 4 | 6 | 8 => self.deliveries.next(),
-            5 => get("/v1/users?livemode=false&limit=20"),
-            _ => get(&self.user(number)),
-        }
+        let (kind, bytes) = match number % 10 {
+            0 | 2 | 4 | 6 | 8 => ("delivery", self.deliveries.next()),
+            5 => ("page", get("/v1/users?livemode=false&limit=20")),
+            _ => ("user", get(&self.user(number))),
+        };
+        Asked { kind, bytes }
     }
 
     /// Returns the path of a user who was delivered some time ago: any of them, by a stride that has no pattern.
@@ -110,22 +118,20 @@ struct Row {
 
 impl Row {
     fn of(offered: &Offered) -> Self {
-        let mut latencies = offered.accepted.clone();
-        latencies.sort();
-        let at = |thousandths: usize| {
-            latencies[(latencies.len() - 1) * thousandths / 1000].as_secs_f64() * 1e3
-        };
+        let latencies = offered.latencies();
+        let answered = latencies.len();
+        let [p50, p99, max] = percentiles(latencies, [500, 990, 1000]);
         let statuses = offered
             .statuses
             .iter()
             .filter(|(status, _)| **status != 200);
         Self {
-            answered: latencies.len(),
+            answered,
             refused: statuses.map(|(_, count)| count).sum(),
             unsent: offered.unsent,
-            p50: at(500),
-            p99: at(990),
-            max: at(1000),
+            p50,
+            p99,
+            max,
         }
     }
 }
@@ -146,6 +152,12 @@ impl std::fmt::Display for Row {
             "{answered:>8}   {refused:>7}   {unsent:>6}   {p50:>6.2}   {p99:>6.2}   {ratio:>5.1}   {max:>6.1}"
         )
     }
+}
+
+/// Returns latencies in milliseconds, at these thousandths of them.
+fn percentiles<const N: usize>(mut latencies: Vec<Duration>, thousandths: [usize; N]) -> [f64; N] {
+    latencies.sort();
+    thousandths.map(|at| latencies[(latencies.len() - 1) * at / 1000].as_secs_f64() * 1e3)
 }
 
 fn to_float(number: u64) -> f64 {

@@ -19,8 +19,21 @@ pub(crate) struct Offered {
     /// Connections that ended before the answer; each is made anew, unless nobody listens any more.
     pub(crate) broken: u64,
     pub(crate) statuses: BTreeMap<u16, u64>,
-    /// The latencies of those that were answered 200.
-    pub(crate) accepted: Vec<Duration>,
+    /// The latencies of those that were answered 200, by what was asked for.
+    pub(crate) accepted: BTreeMap<&'static str, Vec<Duration>>,
+}
+
+/// A request, and what it asks for.
+pub(crate) struct Asked {
+    pub(crate) kind: &'static str,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Asked {
+    pub(crate) fn delivery(bytes: Vec<u8>) -> Self {
+        let kind = "delivery";
+        Self { kind, bytes }
+    }
 }
 
 impl Offered {
@@ -31,13 +44,20 @@ impl Offered {
         for (status, count) in other.statuses {
             *self.statuses.entry(status).or_default() += count;
         }
-        self.accepted.extend(other.accepted);
+        for (kind, latencies) in other.accepted {
+            self.accepted.entry(kind).or_default().extend(latencies);
+        }
     }
 
-    fn answered(&mut self, status: u16, latency: Duration) {
+    /// Returns all latencies.
+    pub(crate) fn latencies(&self) -> Vec<Duration> {
+        self.accepted.values().flatten().copied().collect()
+    }
+
+    fn answered(&mut self, kind: &'static str, status: u16, latency: Duration) {
         *self.statuses.entry(status).or_default() += 1;
         if status == 200 {
-            self.accepted.push(latency);
+            self.accepted.entry(kind).or_default().push(latency);
         }
     }
 }
@@ -47,7 +67,7 @@ pub(crate) fn offer(
     address: SocketAddr,
     connections: usize,
     (per_second, time): (f64, Duration),
-    next: impl Fn() -> Vec<u8>,
+    next: impl Fn() -> Asked,
 ) -> Offered {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -71,7 +91,7 @@ pub(crate) fn offer(
                     offered.borrow_mut().sent += 1;
                     let (idle, offered) = (Rc::clone(&idle), Rc::clone(&offered));
                     let request = Request {
-                        bytes: next(),
+                        asked: next(),
                         due: start + due,
                     };
                     tokio::task::spawn_local(async move {
@@ -94,7 +114,7 @@ pub(crate) fn offer(
 }
 
 struct Request {
-    bytes: Vec<u8>,
+    asked: Asked,
     due: Instant,
 }
 
@@ -106,7 +126,7 @@ async fn send(
     offered: &RefCell<Offered>,
 ) -> Option<TcpStream> {
     let mut buffer = Vec::with_capacity(1024);
-    if exchange(&mut stream, &request.bytes, &mut buffer)
+    if exchange(&mut stream, &request.asked.bytes, &mut buffer)
         .await
         .is_err()
     {
@@ -115,6 +135,8 @@ async fn send(
     }
     let status = std::str::from_utf8(&buffer[9..12]).unwrap().parse();
     let latency = request.due.elapsed();
-    offered.borrow_mut().answered(status.unwrap(), latency);
+    offered
+        .borrow_mut()
+        .answered(request.asked.kind, status.unwrap(), latency);
     Some(stream)
 }
