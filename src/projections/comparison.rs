@@ -83,11 +83,6 @@ impl Comparison {
         }
     }
 
-    /// Tells whether nothing differs.
-    pub fn is_equal(&self) -> bool {
-        self.count == 0 && self.unreadable.is_none()
-    }
-
     pub(super) fn add(&mut self, difference: Difference) {
         self.count += 1;
         if self.differences.len() < DIFFERENCES_MAX {

@@ -95,12 +95,6 @@ impl Service {
         let sessions = self.view()?.recorded_user(world, tag)?.sessions;
         Ok(sessions.into_iter().map(|(id, _)| id).collect())
     }
-
-    /// Returns who stated an entry, and why.
-    pub fn words(&self, sequence: SequenceNumber) -> Option<Words> {
-        let entry = self.log.entry(sequence).ok()??;
-        self.log.words(&entry)
-    }
 }
 
 fn last_sequence(stated: &Stated) -> SequenceNumber {

@@ -1,7 +1,6 @@
 //! Whom a session belongs to, in the words of the company: personal data.
 
 use std::fmt;
-use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
@@ -67,14 +66,6 @@ impl UserReferenceSource {
             Self::ClientReferenceId,
             Self::RelatedCustomer,
         ]
-    }
-}
-
-impl FromStr for UserReferenceSource {
-    type Err = UnknownUserReferenceSource;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
     }
 }
 

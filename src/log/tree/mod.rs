@@ -83,11 +83,6 @@ pub enum PayloadReadError {
 }
 
 impl Log {
-    /// Returns the name under which the log signs.
-    pub fn origin(&self) -> &str {
-        self.verifier_key().name().as_str()
-    }
-
     /// Returns the key by which its checkpoints are authenticated.
     pub fn verifier_key(&self) -> &VerifierKey {
         &self.shared.tree.verifier_key
