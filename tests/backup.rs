@@ -13,6 +13,7 @@ use avow::audit::import::{ImportError, Imported, Importing, import};
 use avow::audit::web::Web;
 use avow::log::entry::SubjectName;
 use avow::log::keys::MasterKey;
+use avow::log::vault::copy::{VaultCopyError, copy_vault, whole_copy};
 use avow::transparency::note::Note;
 use serde_json::Value;
 use state_machine::id::SessionId;
@@ -22,7 +23,7 @@ use crate::digest::run_on;
 use crate::export::{data_with, deliver, entries};
 use crate::import::files_under;
 use crate::support::delivery::{Delivery, event};
-use crate::support::log::copy;
+use crate::support::log::{self, Home, copy};
 use crate::support::process::{Process, serve};
 use crate::support::server::{MASTER_KEY, Server, open_service, settings};
 use crate::support::strace::{self, Trace};
@@ -572,4 +573,36 @@ fn the_commands_back_up_a_running_server_and_bring_it_back() {
         };
         assert!(!bytes.iter().any(holds));
     }
+}
+
+#[test]
+fn the_vault_of_another_log_is_not_copied() {
+    let (home, other) = (Home::new(), Home::new());
+    drop(home.open());
+    let (from, to) = (home.data_dir().join("vault"), home.data_dir().join("copy"));
+
+    let copied = copy_vault(&from, &to, &log::master_key(), other.open().verifier_key());
+
+    assert!(matches!(copied, Err(VaultCopyError::OtherLog { .. })));
+    assert!(!to.exists());
+}
+
+#[test]
+fn a_copy_of_the_vault_whose_making_was_killed_is_found_whole_and_finished_by_the_next() {
+    let (home, copies) = (Home::new(), tempdir().unwrap());
+    let log = home.open();
+    let [to, new, old] = ["vault", "vault.new", "vault.old"].map(|name| copies.path().join(name));
+    let copy_it = || {
+        let from = home.data_dir().join("vault");
+        copy_vault(&from, &to, &log::master_key(), log.verifier_key()).unwrap();
+    };
+    copy_it();
+    fs::copy(&to, &new).unwrap();
+    fs::rename(&to, &old).unwrap();
+
+    assert_eq!(whole_copy(&to), new);
+    copy_it();
+
+    assert_eq!(whole_copy(&to), to);
+    assert!(to.exists() && !new.exists() && !old.exists());
 }
