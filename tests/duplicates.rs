@@ -66,6 +66,31 @@ fn the_same_id_with_other_facts_is_kept_as_a_conflict_and_never_folded() {
 }
 
 #[test]
+fn a_thin_event_is_kept_and_shown_and_never_folded() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    server.record(&Delivery::event(&event(
+        "evt_1", "vs_1", "user_1", "created", 10,
+    )));
+    let thin = json!({
+        "id": "evt_2", "object": "v2.core.event", "livemode": false, "context": null,
+        "type": "v1.identity.verification_session.verified", "created": "2026-10-09T09:34:35.123Z",
+        "related_object": { "id": "vs_1", "type": "identity.verification_session" },
+    });
+
+    let sequence = server.record(&Delivery::event(&thin));
+
+    let session = server.read("/v1/sessions/vs_1");
+    assert_eq!(session["status"], "requires_input");
+    assert_eq!(session["events"], 1);
+    assert_eq!(session["anomalies"][0]["rule"], "thin_event");
+    assert_eq!(session["anomalies"][0]["sequence"], sequence);
+    drop(server);
+    let restarted = Server::start(directory.path());
+    assert_eq!(restarted.read("/v1/sessions/vs_1"), session);
+}
+
+#[test]
 fn a_second_event_object_for_one_change_adds_no_attempt() {
     let directory = tempdir().unwrap();
     let server = Server::start(directory.path());
