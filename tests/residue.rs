@@ -97,6 +97,18 @@ fn after_an_erasure_nothing_is_left() {
     assert!(text.ends_with("✓ nothing is left of them\n"), "{text}");
 }
 
+#[test]
+fn a_link_that_leads_in_a_circle_is_followed_once() {
+    let erased = Erased::new();
+    let circle = erased.data_dir().join("log/circle");
+    std::os::unix::fs::symlink(erased.data_dir(), circle).unwrap();
+
+    let (report, code) = erased.found();
+
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(report["erased"], 1);
+}
+
 type Planting<'row> = &'row dyn Fn(&Erased);
 
 #[test]
