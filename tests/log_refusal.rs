@@ -69,6 +69,26 @@ fn too_little_free_space_refuses_and_ends_by_itself() {
 }
 
 #[test]
+fn the_ballast_is_given_up_where_nothing_else_is_free_and_made_anew_later() {
+    let mut home = Home::new();
+    home.options.ballast_bytes = 1024 * 1024;
+    append_events(&home.open(), 0..3);
+    let ballast = home.path().join("ballast");
+    assert_eq!(ballast.metadata().unwrap().len(), 1024 * 1024);
+
+    home.options.ballast_bytes = u64::MAX;
+    let (log, repairs) = home.open_mended();
+
+    assert_eq!(repairs, ["gave up the ballast, because the disk is full"]);
+    assert!(!ballast.exists());
+    assert_holds_events(&log, 3);
+    log.close();
+    home.options.ballast_bytes = 1024 * 1024;
+    drop(home.open());
+    assert!(ballast.exists());
+}
+
+#[test]
 fn closing_commits_and_answers_what_is_queued() {
     let home = Home::new();
     let log = home.open();
