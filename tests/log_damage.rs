@@ -2,6 +2,7 @@
 //! names what is missing.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -15,9 +16,11 @@ use avow::log::keys::MasterKey;
 use avow::log::vault::VaultError;
 use avow::log::{JournalRetention, Log, MissingEntries, OpenError};
 use proptest::prelude::*;
+use state_machine::id::SequenceNumber;
 
 use crate::support::log::{
-    Home, append_events, append_group, assert_holds_events, copy, master_key,
+    Home, append, append_events, append_group, assert_holds_events, body_of, copy, long_body,
+    master_key, numbered_body, open_without_entry_1,
 };
 
 const EVENTS: u64 = 200;
@@ -127,6 +130,100 @@ fn no_entry_is_lost_to_bits_flipped_in_sled() {
 
         check_mended_by_restarts(&home);
     }
+}
+
+#[test]
+fn what_sled_loses_while_the_log_is_open_is_read_from_the_journal() {
+    let home = Home::in_memory();
+    let (log, body) = open_without_entry_1(&home);
+
+    let entry = log.entry(SequenceNumber(1)).unwrap().unwrap();
+
+    assert_eq!(body_of(&log, &entry), body);
+    assert_eq!(log.health().repaired_reads, 1);
+    log.close();
+    let (mended, _) = home.open_mended();
+    let entry = mended.entry(SequenceNumber(1)).unwrap().unwrap();
+    assert_eq!(body_of(&mended, &entry), body);
+}
+
+#[test]
+fn what_memory_lets_go_of_is_read_from_disk() {
+    const MORE_THAN_STAYS_BYTES: usize = 12 * 1024 * 1024;
+    const NOISE_BYTES: usize = 256 * 1024;
+    let home = Home::in_memory();
+    let log = home.open();
+    let bodies: Vec<_> = (0..)
+        .take(MORE_THAN_STAYS_BYTES / NOISE_BYTES)
+        .map(|number| long_body(number, NOISE_BYTES))
+        .collect();
+
+    for body in &bodies {
+        append(&log, body);
+    }
+    while log.health().store_behind_entries > 0 {
+        thread::yield_now();
+    }
+
+    let entries = log.entries_from(SequenceNumber(0)).map(Result::unwrap);
+    assert!(entries.map(|entry| body_of(&log, &entry)).eq(bodies));
+}
+
+#[test]
+fn the_sled_and_the_index_of_another_log_are_not_taken_for_its_own() {
+    let (whole, other) = (closed_log(), closed_log());
+    // A sled that is shorter than the log's own was would be refused for that.
+    let longer = Home::copy_of(&other);
+    append_events(&longer.open(), EVENTS..2 * EVENTS);
+    for (name, other, says) in [
+        ("sled", &longer, "it does not name this log as its own"),
+        ("index", &other, "rebuilt the index"),
+    ] {
+        let home = Home::copy_of(&whole);
+        fs::remove_dir_all(home.path().join(name)).unwrap();
+        copy(&other.path().join(name), &home.path().join(name));
+
+        check_mended(&home, &[says]);
+    }
+}
+
+#[test]
+fn a_journal_of_another_log_or_of_another_history_is_refused() {
+    let begun = Home::new();
+    append_events(&begun.open(), 0..EVENTS / 2);
+    let (whole, other) = (Home::copy_of(&begun), Home::copy_of(&begun));
+    append_events(&whole.open(), EVENTS / 2..EVENTS);
+    let log = other.open();
+    for number in EVENTS / 2..EVENTS {
+        append(&log, &numbered_body(number + EVENTS));
+    }
+    log.close();
+    let last = segments(&whole).pop().unwrap();
+    let last = last.file_name().unwrap();
+    let put = |home: &Home, from: &Home, segment: &OsStr| {
+        let path = |home: &Home| home.path().join("journal").join(segment);
+        fs::copy(path(from), path(home)).unwrap();
+    };
+
+    let home = Home::copy_of(&whole);
+    put(
+        &home,
+        &closed_log(),
+        segments(&whole)[0].file_name().unwrap(),
+    );
+    assert!(matches!(home.try_open(), Err(OpenError::OtherLog { .. })));
+
+    let home = Home::copy_of(&whole);
+    put(&home, &other, last);
+    let head_mismatch = home.try_open();
+    assert!(matches!(
+        head_mismatch,
+        Err(OpenError::HeadMismatch { size: EVENTS })
+    ));
+
+    fs::remove_file(home.path().join("head")).unwrap();
+    let chain_broken = home.try_open();
+    assert!(matches!(chain_broken, Err(OpenError::ChainBroken { .. })));
 }
 
 #[test]
@@ -344,6 +441,31 @@ fn a_lost_identity_is_read_from_the_journal() {
     fs::remove_file(home.path().join("identity")).unwrap();
 
     check_mended(&home, &["rewrote the identity file"]);
+}
+
+#[test]
+fn an_identity_that_neither_its_file_nor_the_journal_has_is_not_made_up() {
+    let home = closed_log();
+    fs::remove_file(home.path().join("identity")).unwrap();
+    fs::remove_dir_all(home.path().join("journal")).unwrap();
+
+    assert!(matches!(
+        home.try_open(),
+        Err(OpenError::IdentityLost { .. })
+    ));
+}
+
+#[test]
+fn a_log_whose_vault_is_lost_gets_no_other() {
+    let home = closed_log();
+    let vault = home.data_dir().join("vault");
+    fs::remove_file(&vault).unwrap();
+    assert!(matches!(home.try_open(), Err(OpenError::VaultLost { .. })));
+    assert!(!vault.exists());
+
+    let other = closed_log();
+    fs::copy(other.data_dir().join("vault"), &vault).unwrap();
+    assert!(matches!(home.try_open(), Err(OpenError::OtherVault)));
 }
 
 #[test]

@@ -1,17 +1,23 @@
 //! Projections: what catch-up promises to those who wait for it, and what becomes of a store that is damaged.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use avow::log::Log;
 use avow::log::rows::database::Database;
+use avow::projections::bulk::watch::Watch;
+use avow::projections::bulk::{self, RUN_BYTES};
 use avow::projections::catch_up::catch_up;
 use avow::projections::generations::Generations;
 use avow::projections::live::Live;
+use avow::projections::store::StartedAfresh;
+use serde_json::{Value, json};
 use state_machine::id::SequenceNumber;
 use tempfile::tempdir;
 
 use crate::support::delivery::{Delivery, event};
-use crate::support::log::{Home, append, append_events, numbered_body};
+use crate::support::log::{Home, append, append_events, numbered_body, open_without_entry_1};
 use crate::support::rows;
 use crate::support::server::Server;
 
@@ -42,6 +48,43 @@ fn catch_up_ends_where_the_log_ended_when_it_began() {
     assert_eq!(log.size(), 6);
 }
 
+#[test]
+fn an_entry_that_can_be_read_nowhere_is_an_anomaly_until_it_can() {
+    let mut home = Home::in_memory();
+    home.options.journal_segment_bytes = 4 * 1024 * 1024;
+    let (log, _) = open_without_entry_1(&home);
+    let segment = home.path().join("journal/00000000000000000000.segment");
+    let whole = fs::read(&segment).unwrap();
+    flip_bytes(segment.parent().unwrap(), b"evt_000001");
+    let directory = home.data_dir().join("projections");
+
+    let (live, _) = Live::open(&directory, CACHE_BYTES, &log).unwrap();
+    let bulk = live.shadow().unwrap();
+    bulk::fold(&log, &bulk, &Watch::default(), RUN_BYTES).unwrap();
+    assert_eq!(fold(&live, &log), [("damaged_entry".to_owned(), 1)]);
+    assert_eq!(live.store().digest().unwrap(), bulk.digest().unwrap());
+    let without = live.store().digest().unwrap();
+    drop((live, bulk));
+
+    let file = File::options().write(true).open(&segment).unwrap();
+    file.write_all_at(&whole, 0).unwrap();
+    let (live, afresh) = Live::open(&directory, CACHE_BYTES, &log).unwrap();
+    assert_eq!(afresh, Some(StartedAfresh::EntryReadable));
+    assert_eq!(fold(&live, &log), []);
+    assert_ne!(live.store().digest().unwrap(), without);
+}
+
+/// Folds what is not folded, and returns how many anomalies of each rule there are.
+fn fold(live: &Live, log: &Log) -> Vec<(String, u64)> {
+    let store = live.store();
+    catch_up(&store, |next| log.entries_from(next), |_, _| {}).unwrap();
+    live.view()
+        .anomalies_by_rule()
+        .unwrap()
+        .into_iter()
+        .collect()
+}
+
 /// Writes bytes that no record has over every value of a keyspace.
 fn write_over(database: &Database, name: &str) {
     let keyspace = rows::keyspace(database, name);
@@ -52,11 +95,11 @@ fn write_over(database: &Database, name: &str) {
     }
 }
 
-/// Flips a byte of these words wherever they stand in the files of records.
+/// Flips a byte of these words wherever they stand in the files of a folder.
 fn flip_bytes(directory: &Path, words: &[u8]) {
     let mut flipped = 0;
-    for table in fs::read_dir(directory.join("tables")).unwrap() {
-        let path = table.unwrap().path();
+    for file in fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
         let mut bytes = fs::read(&path).unwrap();
         let places: Vec<_> = (0..bytes.len())
             .filter(|place| bytes[*place..].starts_with(words))
@@ -114,8 +157,43 @@ fn a_damaged_record_or_row_is_folded_afresh_at_the_next_start() {
 }
 
 #[test]
+fn an_event_that_cannot_be_folded_is_not_acknowledged_and_not_lost() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(directory.path());
+    let [created, processing] = [("evt_1", "created"), ("evt_2", "processing")]
+        .map(|(id, name)| Delivery::event(&event(id, "vs_1", "user_1", name, 10)));
+    server.record(&created);
+    drop(server);
+    let generations = Generations::of(&directory.path().join("projections"));
+    let current = generations.current().unwrap().unwrap();
+    write_over(&rows::open(&current), "sessions");
+
+    let server = Server::start(directory.path());
+    let refused = server.deliver(&processing);
+    let ready = server.get_plain("/readyz");
+
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("Retry-After"));
+    assert_eq!(ready.status(), 503);
+    let ready: Value = ready.json().unwrap();
+    assert_eq!(ready["obstacle"], "the projections cannot be written");
+    drop(server);
+    let restarted = Server::start(directory.path());
+    let again: Value = restarted.deliver(&processing).json().unwrap();
+    assert_eq!(
+        again,
+        json!({ "received": true, "sequence": 1, "duplicate": true })
+    );
+    let session = restarted.read("/v1/sessions/vs_1");
+    assert_eq!(
+        (&session["status"], &session["events"]),
+        (&json!("processing"), &json!(2))
+    );
+}
+
+#[test]
 fn a_flipped_byte_in_a_file_of_records_is_folded_afresh_at_the_next_start() {
     assert_mended("/v1/sessions/vs_1", |directory| {
-        flip_bytes(directory, b"evt_2");
+        flip_bytes(&directory.join("tables"), b"evt_2");
     });
 }

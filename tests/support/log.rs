@@ -1,6 +1,7 @@
 //! A real log in a temporary directory, and really signed deliveries for it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
@@ -108,6 +109,35 @@ pub(crate) fn copy(from: &Path, to: &Path) {
             fs::copy(file.path(), to).unwrap();
         }
     }
+}
+
+/// Returns a body with this much noise, which nothing makes shorter.
+pub(crate) fn long_body(number: u64, noise_bytes: usize) -> String {
+    let mut noise = vec![0; noise_bytes];
+    random(&mut noise).unwrap();
+    numbered_body(number).replace("MARKERURL", &hex::encode(noise))
+}
+
+/// How many entries [`open_without_entry_1`] appends.
+const ENTRIES: u64 = 1_280;
+
+/// Opens a log whose sled loses entry 1 once it is open; returns its body, too. An opening reads the last 1,024 entries in
+/// sled, and every few of those before; entry 1 fills more than a page, so that what is read beside it has not all of it.
+pub(crate) fn open_without_entry_1(home: &Home) -> (Log, String) {
+    let log = home.open();
+    let body = long_body(1, 256 * 1024);
+    append_events(&log, 0..1);
+    append(&log, &body);
+    append_events(&log, 2..ENTRIES);
+    log.close();
+    let log = home.open();
+    let file = File::options()
+        .write(true)
+        .open(home.path().join("sled/db"))
+        .unwrap();
+    let bytes = usize::try_from(file.metadata().unwrap().len()).unwrap();
+    file.write_all_at(&vec![0; bytes], 0).unwrap();
+    (log, body)
 }
 
 /// An event of session `vs_<session>` as Stripe would send it, pretty-printed.
