@@ -1,5 +1,6 @@
 //! Rebuilds: the log is folded anew while everything goes on, what differs is told, and one moment decides which store counts.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -492,6 +493,42 @@ fn a_wish_that_a_killed_process_left_is_carried_out_at_the_next_start() {
     assert_eq!(done["result"]["digest_after"], digest["digest"]);
     assert!(!shadow.exists());
     assert!(!projections(directory.path()).join("rebuilding").exists());
+}
+
+/// Returns the threads of a process that write and merge rows, and how far each steps back.
+fn steps_back(process: &Process) -> BTreeSet<(String, String)> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+    let stats = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("stat")));
+    let threads = stats.filter_map(|stat| {
+        // A thread may have ended meanwhile.
+        let stat = stat.ok()?;
+        let (begin, end) = stat.split_once(") ")?;
+        let (_, name) = begin.split_once('(')?;
+        let nice = end.split(' ').nth(16)?;
+        Some((name.to_owned(), nice.to_owned()))
+    });
+    threads
+        .filter(|(name, _)| name.starts_with("rows-"))
+        .collect()
+}
+
+#[test]
+fn what_a_rebuild_made_is_served_with_the_priority_of_what_it_replaces() {
+    let directory = tempdir().unwrap();
+    let process = Process::start(directory.path());
+    let before = steps_back(&process);
+
+    let begun: Value = process
+        .post_json("/v1/rebuilds", &json!({}))
+        .unwrap()
+        .json()
+        .unwrap();
+    let path = format!("/v1/rebuilds/{}", begun["id"].as_str().unwrap());
+    let done = end_of(|| process.read(&path));
+
+    assert_eq!(done["status"], "done");
+    assert_eq!(before.len(), 2, "{before:?}");
+    assert_eq!(steps_back(&process), before);
 }
 
 #[test]

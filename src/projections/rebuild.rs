@@ -27,6 +27,9 @@ pub fn is_far_behind(cursor: SequenceNumber, log: &Log) -> bool {
 /// Folds the log into a shadow, and then what has come meanwhile, until little is left.
 pub fn fold_shadow(live: &Live, log: &Log, watch: &Watch) -> Result<Arc<Projections>, FoldError> {
     let shadow = live.shadow()?;
+    // Not before: the threads of the shadow are those of the live store once it has taken its place, and would begin as
+    // low as this one.
+    watch.lower_priority();
     let mut cursor = bulk::fold(log, &shadow, watch, RUN_BYTES)?;
     while log.size().saturating_sub(cursor.0) > NEAR_ENTRIES {
         watch.check()?;

@@ -78,6 +78,7 @@ fn run_unguarded(
 ) -> Result<Comparison, FoldError> {
     let Tools { log, live, .. } = &**tools;
     if let Some(part) = &wanted.part {
+        watch.lower_priority();
         let folded = fold_part(log, &live.view(), part, watch)?;
         comparing();
         return mend(tools, folded, wanted.dry_run);

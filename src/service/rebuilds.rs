@@ -194,7 +194,6 @@ impl Rebuilds {
         let (tools, all) = (Arc::clone(&self.tools), Arc::clone(&self.known));
         let own = id.to_owned();
         let run = move || {
-            watch.lower_priority();
             let comparing = || update(&all, &own, |rebuild| rebuild.state = State::Comparing);
             let ended = rebuilding::run(&tools, &wanted, &watch, comparing);
             conclude(&tools, &all, (&own, &wanted), ended);

@@ -12,8 +12,10 @@ use lsm_tree::compaction::Leveled;
 use super::super::panic_guard;
 use super::database::Shared;
 
-/// How far the merger steps back, as `nice` counts.
-const STEPS_BACK: i32 = 10;
+/// How far each thread steps back, as `nice` counts, for whoever waits for an answer. The writer has as long as the next
+/// memory takes to be full; to merge tables has time until there are very many.
+const WRITER_STEPS_BACK: i32 = 5;
+const MERGER_STEPS_BACK: i32 = 10;
 
 /// What wakes the threads, and what ends them.
 pub(super) struct Wakes {
@@ -44,27 +46,23 @@ pub(super) struct Housekeeping(Vec<JoinHandle<()>>);
 
 impl Housekeeping {
     pub(super) fn start(&mut self, shared: &Arc<Shared>, wakes: Wakes) -> io::Result<()> {
-        self.spawn("rows-writer", shared, wakes.flushes, || {}, write_tables)?;
-        self.spawn(
-            "rows-merger",
-            shared,
-            wakes.compactions,
-            step_back,
-            merge_tables,
-        )
+        let writer = ("rows-writer", WRITER_STEPS_BACK);
+        self.spawn(writer, shared, wakes.flushes, write_tables)?;
+        let merger = ("rows-merger", MERGER_STEPS_BACK);
+        self.spawn(merger, shared, wakes.compactions, merge_tables)
     }
 
     fn spawn(
         &mut self,
-        name: &str,
+        (name, steps_back): (&str, i32),
         shared: &Arc<Shared>,
         wakes: Receiver<()>,
-        begin: fn(),
         work: fn(&Shared),
     ) -> io::Result<()> {
         let shared = Arc::clone(shared);
         let run = move || {
-            begin();
+            // Where that is refused, the work is done all the same.
+            rustix::process::nice(steps_back).ok();
             while wakes.recv().is_ok() && !shared.is_closing() {
                 work(&shared);
             }
@@ -81,12 +79,6 @@ impl Housekeeping {
             drop(thread.join());
         }
     }
-}
-
-/// Leaves the processors to others: to merge tables has time, until there are very many.
-fn step_back() {
-    // Where that is refused, they are merged all the same.
-    rustix::process::nice(STEPS_BACK).ok();
 }
 
 /// Writes the full memories as one table.
