@@ -61,6 +61,7 @@ fn main() {
         entries: 0,
         crowds: Vec::new(),
         newcomers: Newcomers::default(),
+        newcomers_recorded: 0,
     };
     println!("{}", growth::head());
     let mut points = Vec::new();
@@ -80,6 +81,8 @@ struct Made {
     entries: u64,
     crowds: Vec<Crowd>,
     newcomers: Newcomers,
+    /// Those who were not lost in a kill.
+    newcomers_recorded: u64,
 }
 
 impl Made {
@@ -97,7 +100,7 @@ impl Made {
     fn sessions(&self) -> u64 {
         let of_each = self.crowds.first().map_or(0, Crowd::sessions);
         let crowds = u64::try_from(self.crowds.len()).unwrap();
-        crowds * of_each + self.newcomers.count()
+        crowds * of_each + self.newcomers_recorded
     }
 }
 
@@ -109,7 +112,7 @@ fn measure(made: &mut Made, length: u64) -> Point {
     let growth = start.elapsed();
     // Folds what came meanwhile: everything, the first time.
     let (avow, _) = serve(directory);
-    let appended = avow.entries() - made.entries;
+    let made_of_crowds = avow.entries();
     avow.stop();
 
     let (starts, stops): (Vec<_>, Vec<_>) = (0..STARTS).map(|_| start_and_stop(directory)).unzip();
@@ -125,8 +128,10 @@ fn measure(made: &mut Made, length: u64) -> Point {
     let part = |name: &str| to_float(bytes(&directory.join(name))) / to_float(entries);
     let (log, projections) = (part("log"), part("projections"));
     let rebuild = rebuild(directory);
-    let recovery = kill_under_load(directory, &made.newcomers);
-    made.entries = entries;
+    let (recovery, recovered) = kill_under_load(directory, &made.newcomers);
+    let appended = made_of_crowds - made.entries;
+    made.newcomers_recorded += recovered - made_of_crowds;
+    made.entries = recovered;
     Point {
         entries,
         sessions: made.sessions(),
@@ -175,8 +180,8 @@ fn serve(directory: &Path) -> (Process, Duration) {
     (avow, start.elapsed())
 }
 
-/// Kills the process while it is delivered to, and returns how long it takes until it is ready again.
-fn kill_under_load(directory: &Path, newcomers: &Newcomers) -> Duration {
+/// Kills the process while it is delivered to, and returns how long it takes until it is ready again, and what it has then.
+fn kill_under_load(directory: &Path, newcomers: &Newcomers) -> (Duration, u64) {
     let (avow, _) = serve(directory);
     let address = avow.address;
     thread::scope(|scope| {
@@ -192,8 +197,9 @@ fn kill_under_load(directory: &Path, newcomers: &Newcomers) -> Duration {
         assert!(broken > 0, "nobody waited for an answer");
     });
     let (avow, recovery) = serve(directory);
+    let entries = avow.entries();
     avow.stop();
-    recovery
+    (recovery, entries)
 }
 
 /// Folds the whole log anew, by the command.

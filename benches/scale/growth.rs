@@ -58,11 +58,16 @@ const COLUMNS: [Column; 14] = [
 /// A plot: its file, its title, its unit, and the columns in it.
 type Plot = (&'static str, &'static str, &'static [&'static str]);
 
-const PLOTS: [Plot; 5] = [
+const PLOTS: [Plot; 6] = [
     (
         "throughput.svg",
         "events a second",
-        &["appended/s", "ingested/s", "rebuilt/s"],
+        &["appended/s", "ingested/s"],
+    ),
+    (
+        "rebuild.svg",
+        "events a second, the whole log folded anew",
+        &["rebuilt/s"],
     ),
     (
         "start.svg",
