@@ -2,6 +2,7 @@
 
 use avow::log::keys::MasterKey;
 use avow::log::unsealer::Unsealer;
+use avow::log::vault::KeySlot;
 use avow::log::vault::reader::VaultReader;
 
 /// The key of the vault of which the corpus has a part.
@@ -16,12 +17,14 @@ pub(crate) fn holds(bytes: &[u8]) {
     };
     assert!(vault.header_is_whole().is_ok());
     let end = vault.slots_end().unwrap();
-    for slot in (0..end.0.min(8)).map(avow::log::vault::KeySlot) {
+    for slot in (0..end.0.min(8)).map(KeySlot) {
         assert!(vault.is_zeroed(slot).is_ok());
     }
+    let is_destroyed = vault.is_zeroed(KeySlot::SIGNING).unwrap();
     let master = MasterKey::parse(MASTER_KEY).unwrap();
     if let Ok(unsealer) = Unsealer::new(vault, &master) {
-        let name = "avow/log".parse().unwrap();
-        assert!(unsealer.verifier_key(name).is_ok());
+        let key = unsealer.verifier_key("avow/log".parse().unwrap());
+        let is_there = unsealer.is_whole(KeySlot::SIGNING).unwrap() && !is_destroyed;
+        assert_eq!(key.is_ok(), is_there);
     }
 }
