@@ -34,7 +34,7 @@ pub fn as_of(text: &str) -> Option<AsOf> {
     }
     let milliseconds = match text.strip_prefix('@') {
         Some(digits) => unix_seconds(digits)?.saturating_mul(1000),
-        None => rfc_3339(text)?.timestamp_millis(),
+        None => rfc_3339(text)?,
     };
     let is_whole_second = milliseconds.rem_euclid(1000) == 0;
     let rest = if is_whole_second { 999 } else { 0 };
@@ -64,8 +64,8 @@ pub fn as_of_text(as_of: AsOf) -> String {
 /// Returns the time of Stripe's that a text names.
 pub fn valid_at(text: &str) -> Option<Timestamp> {
     let digits = text.strip_prefix('@').unwrap_or(text);
-    let seconds =
-        unix_seconds(digits).or_else(|| rfc_3339(text).map(|moment| moment.timestamp()))?;
+    let seconds = unix_seconds(digits)
+        .or_else(|| rfc_3339(text).map(|milliseconds| milliseconds.div_euclid(1000)))?;
     Some(Timestamp(seconds))
 }
 
@@ -78,14 +78,16 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn rfc_3339(text: &str) -> Option<DateTime<chrono::FixedOffset>> {
+/// Returns the milliseconds that Unix counts: a leap second is the second after it.
+fn rfc_3339(text: &str) -> Option<i64> {
     // In a query, a `+` that nobody escaped reads as a space.
     let text = match text.rsplit_once(' ') {
         Some((time, offset)) if time.contains('T') => format!("{time}+{offset}"),
         Some(_) | None => text.to_owned(),
     };
-    let moment = DateTime::parse_from_rfc3339(&text).ok()?;
-    SECONDS.contains(&moment.timestamp()).then_some(moment)
+    let milliseconds = DateTime::parse_from_rfc3339(&text).ok()?.timestamp_millis();
+    let seconds = milliseconds.div_euclid(1000);
+    SECONDS.contains(&seconds).then_some(milliseconds)
 }
 
 #[cfg(test)]
@@ -107,6 +109,9 @@ mod tests {
             ("2026-01-31T13:00:00 01:00",      time(1_769_860_800_999), Some(1_769_860_800)),
             ("2026-01-31 12:00:00Z",           time(1_769_860_800_999), Some(1_769_860_800)),
             ("2026-01-31T12:00:00.250Z",       time(1_769_860_800_250), Some(1_769_860_800)),
+            ("2016-12-31T23:59:60Z",           time(1_483_228_800_999), Some(1_483_228_800)),
+            ("9999-12-31T23:59:59Z",           time(253_402_300_799_999), Some(253_402_300_799)),
+            ("9999-12-31T23:59:60Z",           None,                    None),
             ("18446744073709551615",           entry(u64::MAX),         None),
             ("18446744073709551616",           None,                    None),
             ("-1",                             None,                    None),
