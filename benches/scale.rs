@@ -124,17 +124,19 @@ fn measure(made: &mut Made, length: u64) -> Point {
     let ingested = ingest(&avow, length, &made.newcomers);
     let resident = avow.resident_kib();
     let entries = avow.entries();
+    made.newcomers_recorded += entries - made_of_crowds;
+    let sessions = made.sessions();
     avow.stop();
     let part = |name: &str| to_float(bytes(&directory.join(name))) / to_float(entries);
     let (log, projections) = (part("log"), part("projections"));
     let rebuild = rebuild(directory);
     let (recovery, recovered) = kill_under_load(directory, &made.newcomers);
     let appended = made_of_crowds - made.entries;
-    made.newcomers_recorded += recovered - made_of_crowds;
+    made.newcomers_recorded += recovered - entries;
     made.entries = recovered;
     Point {
         entries,
-        sessions: made.sessions(),
+        sessions,
         appended_per_second: to_float(appended) / growth.as_secs_f64(),
         ingested_per_second: ingested,
         start_ms: median(starts),
@@ -244,5 +246,7 @@ fn milliseconds(duration: Duration) -> f64 {
 }
 
 fn to_float(number: u64) -> f64 {
-    f64::from(u32::try_from(number).unwrap())
+    let [high, low] = [number >> 32, number & u64::from(u32::MAX)];
+    let half = |half: u64| f64::from(u32::try_from(half).unwrap());
+    half(high).mul_add(4_294_967_296.0, half(low))
 }

@@ -128,7 +128,8 @@ pub(crate) fn write(directory: &Path, points: &[Point]) {
 fn plot(path: &Path, title: &str, names: &[&str], points: &[Point]) {
     let columns = || COLUMNS.iter().filter(|(name, ..)| names.contains(name));
     let values = columns().flat_map(|(_, _, of)| points.iter().map(of));
-    let highest = values.fold(0.0, f64::max) * 1.1;
+    // With room for the legend above the lines.
+    let highest = values.fold(0.0, f64::max) * 1.4;
     let lengths = points.iter().map(|point| to_float(point.entries));
     let (first, last) = (
         lengths.clone().fold(f64::INFINITY, f64::min),
@@ -166,6 +167,7 @@ fn plot(path: &Path, title: &str, names: &[&str], points: &[Point]) {
     }
     chart
         .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.3))
         .draw()
@@ -178,10 +180,13 @@ fn thousands(number: f64) -> String {
     match number {
         1e6.. => format!("{} M", number / 1e6),
         1e4.. => format!("{} k", number / 1e3),
-        _ => format!("{number}"),
+        10.0.. => format!("{number:.0}"),
+        _ => format!("{number:.1}"),
     }
 }
 
 fn to_float(number: u64) -> f64 {
-    f64::from(u32::try_from(number).unwrap())
+    let [high, low] = [number >> 32, number & u64::from(u32::MAX)];
+    let half = |half: u64| f64::from(u32::try_from(half).unwrap());
+    half(high).mul_add(4_294_967_296.0, half(low))
 }
