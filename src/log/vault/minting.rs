@@ -17,14 +17,22 @@ pub(super) const BATCH_SLOTS: RangeInclusive<u64> = 16..=512;
 impl Vault {
     /// Returns a key that no session has, and that a power cut does not take away.
     pub(in super::super) fn take(&self) -> Result<(KeySlot, Secret), VaultError> {
+        let mut has_minted = false;
         loop {
             let mut slots = lock(&self.slots);
+            let next = slots.next;
             if let Some(taken) = self.next_of(&mut slots)? {
                 return Ok(taken);
+            }
+            // A batch that was torn is passed over once. If there is no key in a fresh one, none will be in the next.
+            if has_minted && slots.next > next {
+                let slot = KeySlot(next);
+                return Err(VaultError::DamagedSlot { slot });
             }
             let end = slots.end;
             drop(slots);
             self.mint_behind(end)?;
+            has_minted = true;
         }
     }
 
@@ -118,10 +126,31 @@ impl Drop for Minter {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
     use tempfile::TempDir;
 
-    use super::super::tests::create;
+    use super::super::tests::{create, path};
     use super::*;
+
+    #[test]
+    fn keys_that_cannot_be_read_again_are_told_of_and_not_minted_for_ever() {
+        let directory = TempDir::new().unwrap();
+        let mut vault = create(&directory);
+        // Whatever is written at the end lands a byte behind it.
+        let mut file = File::options()
+            .read(true)
+            .append(true)
+            .open(path(&directory))
+            .unwrap();
+        file.write_all(&[1]).unwrap();
+        vault.file = file;
+
+        let taken = vault.take();
+
+        assert!(matches!(taken, Err(VaultError::DamagedSlot { .. })));
+    }
 
     #[test]
     fn a_vault_that_begins_is_not_minted_ahead() {
