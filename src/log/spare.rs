@@ -32,8 +32,10 @@ pub(super) struct Spare {
 }
 
 impl Spare {
-    /// Starts the thread, which makes files of that length.
+    /// Starts the thread, which makes files of that length. What a process left that was killed is removed.
     pub(super) fn start(path: PathBuf, bytes: u64) -> io::Result<Self> {
+        // If it cannot be, none can be made ahead either, which is told then.
+        fs::remove_file(&path).ok();
         let (wishes, requests) = bounded(1);
         let (send, made) = bounded(1);
         let is_ending = Arc::new(AtomicBool::new(false));
